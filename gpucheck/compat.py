@@ -1,0 +1,158 @@
+"""Which driver, CUDA, cuDNN, framework and GPU fit together: what data/*.toml says, as questions.
+
+What is not in a table is None: silence, never a guess.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Literal, TypeVar
+
+from gpucheck import tables
+from gpucheck.facts import Frameworks, Nvml, Package, Pci, Version, fact
+from gpucheck.tables import (
+    Accuracy,
+    Branch,
+    Capability,
+    Chip,
+    CudnnDrop,
+    Floor,
+    FrameworkBuild,
+    Heavy,
+    Model,
+    ModuleKind,
+    Release,
+)
+
+T = TypeVar("T")
+
+
+@fact
+class Compat:
+    """Every table. Versions of drivers are Linux's."""
+
+    floors: tuple[Floor, ...] = ()
+    releases: tuple[Release, ...] = ()
+    capabilities: tuple[Capability, ...] = ()
+    cudnn: tuple[CudnnDrop, ...] = ()
+    branches: tuple[Branch, ...] = ()
+    modules: tuple[ModuleKind, ...] = ()
+    builds: tuple[FrameworkBuild, ...] = ()
+    heavy: tuple[Heavy, ...] = ()
+    accuracy: tuple[Accuracy, ...] = ()
+    models: tuple[Model, ...] = ()
+    chips: tuple[Chip, ...] = ()
+
+    def driver_floor(self, cuda: Version) -> Version | None:
+        """The oldest driver that runs this CUDA runtime, by its major (minor-version compatibility)."""
+        return _first(floor.driver for floor in self.floors if floor.cuda == cuda.major)
+
+    def toolkit_driver(self, cuda: Version) -> Version | None:
+        """The driver that this very release ships: the oldest that compiles the PTX it makes."""
+        return _first(release.driver for release in self.releases if release.cuda == cuda)
+
+    def cuda_span(self, capability: Version) -> Capability | None:
+        """The first CUDA toolkit that knows a GPU, and the last."""
+        return _first(span for span in self.capabilities if span.capability == capability)
+
+    def cudnn_without(self, capability: Version) -> Version | None:
+        """The first cuDNN that has no code for a GPU."""
+        return _first(drop.first for drop in self.cudnn if capability < drop.below)
+
+    def branch(self, capability: Version) -> Branch | None:
+        """The first and last driver branch for a GPU."""
+        return _first(branch for branch in self.branches if branch.capability == capability)
+
+    def module_fits(self, capability: Version, *, open_module: bool) -> bool:
+        """Whether that kind of NVIDIA kernel module drives a GPU."""
+        kinds = [kind for kind in self.modules if kind.open is open_module]
+        return all(
+            (kind.first is None or capability >= kind.first) and (kind.below is None or capability < kind.below)
+            for kind in kinds
+        )
+
+    def framework(self, name: str, version: Version, cuda: Version | None = None) -> FrameworkBuild | None:
+        """The build of a wheel; the one that its package index serves by default unless `cuda` says which."""
+        return _first(
+            build
+            for build in self.builds
+            if build.name == name
+            and build.version.series == version.series
+            and (cuda is None or build.cuda.series == cuda.series)
+        )
+
+    def build_of(self, package: Package) -> FrameworkBuild | None:
+        """The CUDA build that an installed package is. Only torch has several of one version; its CUDA tells which."""
+        if package.cpu_only:
+            return None
+        return self.framework(package.name, package.version, package.cuda if package.name == "torch" else None)
+
+    def cuda_wheels(self, frameworks: Frameworks) -> tuple[tuple[Package, Version], ...]:
+        """The installed frameworks built for CUDA, each with that CUDA: as the package says, else as the table does."""
+        found = []
+        for package in frameworks.packages:
+            build = self.build_of(package)
+            cuda = package.cuda or (build.cuda if build else None)
+            if cuda and not package.cpu_only and not package.name.startswith("nvidia-"):
+                found.append((package, cuda))
+        return tuple(found)
+
+    def heavy_ops(self, framework: str) -> tuple[str, ...]:
+        """The ops that do the work, forward and backward."""
+        return _first(heavy.ops for heavy in self.heavy if heavy.framework == framework) or ()
+
+    def accuracy_floor(self, real: bool, epochs: int, steps: int) -> float | None:
+        """The accuracy that training of that length reaches; None where it is too short to judge."""
+        reached = [a.floor for a in self.accuracy if a.real is real and epochs >= a.epochs and steps >= a.steps]
+        return max(reached, default=None)
+
+    def capability_of(self, name: str) -> Version | None:
+        """The compute capability of a GPU by its name, as NVML or a person gives it: "Tesla T4", "RTX 4090"."""
+        words = _words(name)
+        if not words:
+            return None
+        fits = [model for model in self.models if f" {_words(model.name)} " in f" {words} "]
+        if fits:
+            longest = max(len(model.name) for model in fits)
+            fits = [model for model in fits if len(model.name) == longest]
+        else:  # a person leaves out the brand
+            fits = [model for model in self.models if f" {words} " in f" {_words(model.name)} "]
+        found = {model.capability for model in fits}
+        return found.pop() if len(found) == 1 else None
+
+    def capability_of_device(self, device_id: str) -> Version | None:
+        """The compute capability of a GPU by its PCI device id ("2330"): known before any driver is."""
+        number = int(device_id, 16)
+        return _first(c.capability for c in self.chips if int(c.first, 16) <= number <= int(c.last, 16))
+
+    def gpus(self, pci: Pci | None, nvml: Nvml | None) -> dict[str, Version]:
+        """Label and compute capability of the GPUs here, by NVML or else by the bus. Unknown ones are left out."""
+        found: list[tuple[str, Version | None]] = []
+        if nvml and nvml.gpus:
+            found = [(f"GPU {gpu.index} ({gpu.name or 'no name'})", gpu.compute_capability) for gpu in nvml.gpus]
+        elif pci:
+            found = [(f"the GPU at {gpu.address}", self.capability_of_device(gpu.device_id)) for gpu in pci.gpus]
+        return {label: capability for label, capability in found if capability is not None}
+
+
+def runs_on(build: FrameworkBuild, capability: Version) -> Literal["native", "jit"] | None:
+    """How a wheel runs on a GPU: machine code fits the same major and an equal or higher minor, PTX anything newer."""
+    if any(have.major == capability.major and have <= capability for have in build.sass or ()):
+        return "native"
+    jit = build.ptx is not None and build.ptx <= capability and capability not in build.jit_fails
+    return "jit" if jit else None
+
+
+def _first(items: Iterable[T]) -> T | None:
+    return next(iter(items), None)
+
+
+def _words(name: str) -> str:
+    return " ".join("".join(c if c.isalnum() else " " for c in name.lower()).split())
+
+
+@cache
+def load() -> Compat:
+    """The tables that gpucheck ships. Raises ValueError, naming file and row, where one is wrong."""
+    return Compat(**tables.read())

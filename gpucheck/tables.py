@@ -1,0 +1,155 @@
+"""The rows of data/*.toml, one type each, and how they are read: strictly, each with its source and date."""
+
+from __future__ import annotations
+
+import tomllib
+import types
+import typing
+from dataclasses import MISSING, fields
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from gpucheck.facts import Version, fact
+
+FOLDER = Path(__file__).parent / "data"
+PROVENANCE = {"source": str, "checked": date, "how": str}  # of every row; `how` where it was measured
+
+
+@fact
+class Floor:
+    cuda: int  # major
+    driver: Version
+
+
+@fact
+class Release:
+    cuda: Version
+    driver: Version
+
+
+@fact
+class Capability:
+    capability: Version
+    first: Version  # CUDA toolkit
+    last: int | None = None  # CUDA major
+
+
+@fact
+class CudnnDrop:
+    first: Version
+    below: Version  # compute capability
+
+
+@fact
+class Branch:
+    capability: Version
+    first: int | None = None  # major number of the driver
+    last: int | None = None
+
+
+@fact
+class ModuleKind:
+    open: bool
+    first: Version | None = None  # compute capabilities
+    below: Version | None = None
+
+
+@fact
+class FrameworkBuild:
+    """What a wheel was built for. `sass` is None where nobody looked: then nothing follows about any GPU."""
+
+    name: str
+    version: Version  # major.minor: stands for every patch release
+    cuda: Version
+    cudnn: Version | None = None
+    pythons: tuple[str, ...] | None = None
+    sass: tuple[Version, ...] | None = None  # compute capabilities with machine code
+    ptx: Version | None = None  # the newest PTX, compiled at run time
+    jit_fails: tuple[Version, ...] = ()  # compute capabilities where that is reported to fail
+
+
+@fact
+class Heavy:
+    framework: str
+    ops: tuple[str, ...]
+
+
+@fact
+class Accuracy:
+    real: bool  # CIFAR-10, not the synthetic set
+    epochs: int
+    steps: int
+    floor: float
+
+
+@fact
+class Model:
+    name: str
+    capability: Version
+
+
+@fact
+class Chip:
+    chip: str
+    first: str  # PCI device ids, hexadecimal
+    last: str
+    capability: Version
+
+
+TABLES: dict[str, tuple[str, str, type]] = {  # field of Compat: file, section, type of a row
+    "floors": ("cuda.toml", "floor", Floor),
+    "releases": ("cuda.toml", "release", Release),
+    "capabilities": ("cuda.toml", "capability", Capability),
+    "cudnn": ("cuda.toml", "cudnn", CudnnDrop),
+    "branches": ("drivers.toml", "branch", Branch),
+    "modules": ("drivers.toml", "module", ModuleKind),
+    "builds": ("frameworks.toml", "build", FrameworkBuild),
+    "heavy": ("frameworks.toml", "heavy", Heavy),
+    "accuracy": ("training.toml", "accuracy", Accuracy),
+    "models": ("gpus.toml", "model", Model),
+    "chips": ("gpus.toml", "chip", Chip),
+}
+
+
+def read(folder: Path = FOLDER) -> dict[str, tuple[Any, ...]]:
+    """Every table of `folder`, by field of Compat. Raises ValueError, naming file and row, where one is wrong."""
+    names = {name for name, _, _ in TABLES.values()}
+    files = {name: tomllib.loads((folder / name).read_text()) for name in names}
+    return {
+        field: tuple(_row(kind, data, f"{file}: {section}[{i}]") for i, data in enumerate(files[file][section]))
+        for field, (file, section, kind) in TABLES.items()
+    }
+
+
+def _row(kind: type, data: dict[str, Any], where: str) -> Any:
+    known = {field.name: field for field in fields(kind)}
+    required = {name for name, field in known.items() if field.default is MISSING} | {"source", "checked"}
+    if missing := required - data.keys():
+        raise ValueError(f"{where}: no {', '.join(sorted(missing))}")
+    if strange := data.keys() - known.keys() - PROVENANCE.keys():
+        raise ValueError(f"{where}: no such key: {', '.join(sorted(strange))}")
+    for name in data.keys() & PROVENANCE.keys():
+        _value(PROVENANCE[name], data[name], f"{where}.{name}")
+    hints = _hints(kind)
+    return kind(**{name: _value(hints[name], data[name], f"{where}.{name}") for name in known if name in data})
+
+
+_hints = cache(typing.get_type_hints)  # once a table, not once a row: most of the time went there
+
+
+def _value(kind: Any, data: Any, where: str) -> Any:
+    args = typing.get_args(kind)
+    if isinstance(kind, types.UnionType):
+        return _value(args[0], data, where)
+    if typing.get_origin(kind) is tuple and isinstance(data, list):
+        return tuple(_value(args[0], item, f"{where}[{i}]") for i, item in enumerate(data))
+    if kind is Version and isinstance(data, str):
+        try:
+            return Version(data)
+        except ValueError as error:
+            raise ValueError(f"{where}: {error}") from error
+    if type(data) is not kind:
+        raise ValueError(f"{where}: {data!r} is not {getattr(kind, '__name__', 'a list')}")
+    return data

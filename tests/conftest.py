@@ -1,0 +1,140 @@
+"""Fixtures that more than one folder of tests uses."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpucheck import environments, recipes
+from gpucheck.cli.verify import cache_folder
+from gpucheck.host import CannotLook, Result
+
+# --- fake NVML: a libnvidia-ml.so.1 that the real nvidia-ml-py loads (tests/fakenvml/fakenvml.c) ---
+
+FAKENVML = Path(__file__).parent / "fakenvml"
+
+
+@pytest.fixture(scope="session")
+def fakenvml_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a freshly built libnvidia-ml.so.1 and of the bindings.h it was built with."""
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler (cc), so nothing was asked of a fake NVML")
+    folder = tmp_path_factory.mktemp("fakenvml")
+    built = subprocess.run([sys.executable, str(FAKENVML / "build.py"), str(folder)], capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A TOML table as the fake's keys and values: tables joined by points, list items by spaces."""
+    for key, value in table.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, " ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@pytest.fixture
+def fake_nvml(
+    fakenvml_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, Mapping[str, object]], None]:
+    """A function (profile, changes) that puts children of this process on a machine of tests/fakenvml/profiles."""
+
+    def use(profile: str, changes: Mapping[str, object]) -> None:
+        table = tomllib.loads((FAKENVML / "profiles" / f"{profile}.toml").read_text())
+        values = {**dict(flat(table)), **{key: str(value) for key, value in changes.items()}}
+        path = tmp_path / "fakenvml-profile"
+        path.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+        monkeypatch.setenv("FAKE_NVML_PROFILE", str(path))
+        monkeypatch.setenv("LD_LIBRARY_PATH", str(fakenvml_folder))
+
+    return use
+
+
+# --- recorded machines and runs ---
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What did not run and why, a line a reason: a skip must not look like a pass."""
+    reasons = Counter(
+        report.longrepr[2].removeprefix("Skipped: ") for report in terminalreporter.stats.get("skipped", ())
+    )
+    for reason, count in reasons.items():
+        terminalreporter.write_line(f"not run: {count}: {reason.removeprefix('not run: ')}", yellow=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update", action="store_true", help="rewrite tests/*/*/expected.json with what was found")
+
+
+# --- a machine made of literals, for the probes ---
+
+
+class Machine:
+    """A host of `files` (path to text, or to a CannotLook) and `runs` (argv to Result, or to a CannotLook).
+
+    Other files are not there, other commands are not installed. `asked` lists the commands that were run.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, str | CannotLook | None] | None = None,
+        runs: Mapping[tuple[str, ...], Result | CannotLook] | None = None,
+    ) -> None:
+        self.files = dict(files or {})
+        self.runs = dict(runs or {})
+        self.asked: list[tuple[str, ...]] = []
+
+    def run(self, argv: Sequence[str], timeout: float = 5.0) -> Result:  # noqa: ARG002
+        self.asked.append(tuple(argv))
+        answer = self.runs.get(tuple(argv), Result(code=127, out="", err="no such command"))
+        if isinstance(answer, CannotLook):
+            raise answer
+        return answer
+
+    def read(self, path: str) -> str | None:
+        answer = self.files.get(path)
+        if isinstance(answer, CannotLook):
+            raise answer
+        return answer
+
+
+@pytest.fixture
+def machine() -> type[Machine]:
+    return Machine
+
+
+# --- a real TensorFlow and real data ---
+
+
+@pytest.fixture(scope="session")
+def tensorflow_python() -> str:
+    """An interpreter that has TensorFlow: gpucheck's own environment for the CPU recipe, made on first use."""
+    given = os.environ.get("GPUCHECK_TF_PYTHON")
+    if given:
+        return given
+    recipe = recipes.load()["tensorflow-cpu"]
+    return str(environments.prepare(recipe.name, recipe.lock_path, recipe.pythons, cache_folder(), lambda *_: None))
+
+
+@pytest.fixture(scope="session")
+def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
+    """CIFAR-10's binary layout from GPUCHECK_CIFAR10, or unpacked from a JPEG copy beside the checkout; or None."""
+    given = os.environ.get("GPUCHECK_CIFAR10")
+    if given:
+        return Path(given)
+    unpack = Path(__file__).parents[2] / "shared" / "cifar10" / "unpack.py"
+    if not unpack.exists():
+        return None
+    folder = tmp_path_factory.mktemp("cifar10")
+    subprocess.run([sys.executable, str(unpack), str(folder)], check=True)
+    return folder
