@@ -1,0 +1,52 @@
+"""Asking NVML one question at a time, so that a failure costs one answer."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from gpucheck.facts import CallError
+
+# Codes that mean "ask in the older way": the symbol is missing, its struct version is unknown, or CUDA 14 removed it.
+# https://docs.nvidia.com/deploy/nvml-api/Deprecations.html
+FUNCTION_NOT_FOUND = 13
+OUTDATED = frozenset({FUNCTION_NOT_FOUND, 25, 26})
+NOT_SUPPORTED = 3
+
+
+class Ask:
+    """Calls functions of the binding by name. `errors` grows by each that failed."""
+
+    def __init__(self, binding: ModuleType) -> None:
+        self.binding = binding
+        self.errors: list[CallError] = []
+
+    def __call__(self, call: str, *args: Any, absent: frozenset[int] = frozenset()) -> Any:
+        """The answer, or None. Codes in `absent` mean "there is none", as NOT_SUPPORTED always does."""
+        return self.first((call, *args), absent=absent)
+
+    def first(self, *questions: tuple[Any, ...], absent: frozenset[int] = frozenset()) -> Any:
+        """As a call, for a question that NVML has taken in more than one form: newest first, each (name, arguments)."""
+        for call, *args in questions:
+            try:
+                function = getattr(self.binding, call, None)
+                if function is None:  # an older nvidia-ml-py
+                    raise self.binding.NVMLError(FUNCTION_NOT_FOUND)
+                return function(*args)
+            except self.binding.NVMLError as error:
+                failed = call, int(error.value)
+                if failed[1] not in OUTDATED:
+                    break
+        if failed[1] not in absent | {NOT_SUPPORTED}:
+            self.errors.append(self.error(*failed))
+        return None
+
+    def error(self, call: str, code: int, detail: str | None = None) -> CallError:
+        return CallError(call=call, code=code, name=self.code_name(code), detail=detail)
+
+    def code_name(self, code: int) -> str:
+        """15 -> "GPU_IS_LOST", by the binding's own constants."""
+        if code == 0:
+            return "SUCCESS"
+        known = (name for name, value in vars(self.binding).items() if name.startswith("NVML_ERROR_") and value == code)
+        return next(known, f"code {code}").removeprefix("NVML_ERROR_")

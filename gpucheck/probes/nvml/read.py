@@ -1,0 +1,47 @@
+"""NVML to facts, through nvidia-ml-py. Runs in the child process only."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from gpucheck.facts import Gpu, Nvml, Version
+from gpucheck.probes.nvml.ask import Ask
+from gpucheck.probes.nvml.gpu import read_gpu
+
+
+def read() -> Nvml:
+    """Everything that NVML answers on this machine."""
+    import pynvml  # type: ignore[import-untyped]
+
+    return read_with(pynvml)
+
+
+def read_with(binding: ModuleType) -> Nvml:
+    ask = Ask(binding)
+    try:
+        binding.nvmlInit()
+    except binding.NVMLError as error:
+        # The binding says LIBRARY_NOT_FOUND for every library that does not load: torn, of another machine, forbidden.
+        detail = str(error.__context__) if isinstance(error.__context__, OSError) else None
+        return Nvml(error=ask.error("nvmlInit", int(error.value), detail))
+    cuda: int | None = ask.first(("nvmlSystemGetCudaDriverVersion_v2",), ("nvmlSystemGetCudaDriverVersion",))
+    # None where this driver or this GPU knows nothing of confidential computing.
+    state = ask("nvmlSystemGetConfComputeState")
+    return Nvml(
+        driver_version=_version(ask("nvmlSystemGetDriverVersion")),
+        nvml_version=_version(ask("nvmlSystemGetNVMLVersion")),
+        cuda_version=None if cuda is None else Version(f"{cuda // 1000}.{cuda % 1000 // 10}"),
+        confidential_computing=None if state is None else bool(state.ccFeature),
+        gpus=tuple(_gpu(binding, index) for index in range(ask("nvmlDeviceGetCount") or 0)),
+        errors=tuple(ask.errors),
+    )
+
+
+def _gpu(binding: ModuleType, index: int) -> Gpu:
+    ask = Ask(binding)
+    handle = ask("nvmlDeviceGetHandleByIndex", index)
+    return Gpu(index=index, errors=tuple(ask.errors)) if handle is None else read_gpu(ask, index, handle)
+
+
+def _version(text: str | None) -> Version | None:
+    return Version(text) if text else None
