@@ -1,0 +1,90 @@
+"""The Docker client and the engine it talks to, which may be Podman under the same name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from gpucheck.facts import Docker, Version
+from gpucheck.host import NO_SUCH_COMMAND, Host, Result
+
+VERSION = ("docker", "version", "--format", "{{json .}}")
+INFO = ("docker", "info", "--format", "{{json .}}")
+
+
+def probe(host: Host) -> Docker:
+    version = host.run(VERSION)
+    if version.code == NO_SUCH_COMMAND:
+        return parse({}, {}, None)
+    known = parse_json(version.out)
+    if not known:
+        return parse({}, {}, _last_line(version) or f"docker version failed (exit code {version.code})")
+    if known.get("Server") is None and not _is_shim(known):
+        return parse(known, {}, _last_line(version) or "no engine answered")
+    info = host.run(INFO)
+    return parse(known, parse_json(info.out), None if info.code == 0 else _last_line(info))
+
+
+def parse_json(text: str) -> dict[str, Any]:
+    """The object that a --format '{{json .}}' printed; empty where it is none."""
+    try:
+        data = json.loads(text)
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
+
+
+def parse(version: Mapping[str, Any], info: Mapping[str, Any], error: str | None) -> Docker:
+    """`version` and `info` as the engine's API has them, from 1.41 (Engine 20.10) on, or as Podman's client does."""
+    client, server = version.get("Client") or {}, version.get("Server") or {}
+    shim = _is_shim(version)
+    if shim:  # Podman is its own engine
+        server = {"Version": client["Version"], "ApiVersion": client["APIVersion"]}
+        info = _podman_info(info)
+    podman = shim or any(part.get("Name") == "Podman Engine" for part in server.get("Components") or ())
+    return Docker(
+        client=_version(client.get("Version")),
+        server=_version(server.get("Version")),
+        product="podman" if podman else "docker" if client else None,
+        api=_version(server.get("ApiVersion")),
+        error=error,
+        context=client.get("Context"),
+        runtimes=tuple(sorted(info.get("Runtimes") or ())),
+        default_runtime=info.get("DefaultRuntime") or None,
+        cdi_spec_dirs=tuple(info.get("CDISpecDirs") or ()),  # since Engine 25
+        cdi_devices=tuple(  # since Engine 28.2
+            device["ID"] for device in info.get("DiscoveredDevices") or () if device.get("Source") == "cdi"
+        ),
+        cgroup_driver=info.get("CgroupDriver") or None,
+        storage_driver=info.get("Driver") or None,
+        rootless=any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
+        warnings=tuple(info.get("Warnings") or ()),
+    )
+
+
+def _is_shim(version: Mapping[str, Any]) -> bool:
+    """`docker` is Podman's client (package podman-docker): it writes APIVersion where Docker writes ApiVersion."""
+    return "APIVersion" in (version.get("Client") or {})
+
+
+def _podman_info(info: Mapping[str, Any]) -> dict[str, Any]:
+    """`podman info` in the words of Docker's API."""
+    host, store = info.get("host") or {}, info.get("store") or {}
+    runtime = (host.get("ociRuntime") or {}).get("name")
+    return {
+        "Runtimes": [runtime] if runtime else [],
+        "DefaultRuntime": runtime,
+        "CgroupDriver": host.get("cgroupManager"),
+        "Driver": store.get("graphDriverName"),
+        "SecurityOptions": ["name=rootless"] if (host.get("security") or {}).get("rootless") else [],
+    }
+
+
+def _version(text: object) -> Version | None:
+    return Version(text) if isinstance(text, str) and text[:1].isdigit() else None
+
+
+def _last_line(result: Result) -> str | None:
+    lines = [line.strip() for line in result.err.splitlines() if line.strip()]
+    return lines[-1].rstrip(".") if lines else None

@@ -1,0 +1,60 @@
+"""What `read` cannot say of a file: its real name, its type, its device numbers. By coreutils, one process for many."""
+
+from __future__ import annotations
+
+import re
+import stat
+from collections.abc import Iterable, Sequence
+
+from gpucheck.facts import DeviceNode, Library, Version
+from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
+
+# Where the linker or a container runtime finds NVIDIA's libraries. In turn: Debian and Ubuntu, their multiarch for Arm,
+# Red Hat and SUSE, Arch, WSL, images and GKE nodes, NixOS, the GPU Operator's driver container.
+LIBRARY_FOLDERS = (
+    "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/lib/wsl/lib",
+    "/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/run/opengl-driver/lib",
+    "/run/nvidia/driver/usr/lib/x86_64-linux-gnu",
+)  # fmt: skip
+STAT_FORMAT = "%f %t %T %a %G %n"  # raw mode, major and minor in hexadecimal; mode in octal; group; name
+
+
+def libraries(host: Host, sonames: Sequence[str], folders: Sequence[str] = LIBRARY_FOLDERS) -> tuple[Library, ...]:
+    """Those of `sonames` that are in `folders`, each real file once."""
+    paths = [f"{folder}/{soname}" for folder in folders for soname in sonames]
+    result = host.run(("readlink", "-e", *paths))
+    if result.code == NO_SUCH_COMMAND or result.err:  # -e is silent about files that are not there
+        raise CannotLook(f"readlink -e does not work here: {result.err.strip().splitlines()[0]}")
+    return parse_libraries(result.out)
+
+
+def parse_libraries(text: str) -> tuple[Library, ...]:
+    """Real paths, one a line."""
+    return tuple(Library(path=path, version=library_version(path)) for path in dict.fromkeys(text.splitlines()))
+
+
+def library_version(path: str) -> Version | None:
+    """libcuda.so.570.124.06 -> 570.124.06. None for an interface's number: libcudnn.so.9, WSL's libcuda.so.1.1."""
+    number = re.search(r"\.so\.(\d+(?:\.\d+)+)$", path)
+    return Version(number[1]) if number and not number[1].startswith("1.") else None
+
+
+def present(host: Host, paths: Iterable[str]) -> dict[str, DeviceNode | None]:
+    """Those of `paths` that are there, links followed; the numbers of those that are character devices."""
+    asked = tuple(dict.fromkeys(paths))
+    if not asked:
+        return {}
+    result = host.run(("stat", "-L", "-c", STAT_FORMAT, *asked))
+    if result.code == NO_SUCH_COMMAND:
+        raise CannotLook("there is no stat command here")
+    return parse_stat(result.out)
+
+
+def parse_stat(text: str) -> dict[str, DeviceNode | None]:
+    found: dict[str, DeviceNode | None] = {}
+    for line in text.splitlines():
+        raw, major, minor, mode, group, path = line.split(" ", 5)
+        is_device = stat.S_ISCHR(int(raw, 16))
+        found[path] = DeviceNode(path=path, major=int(major, 16), minor=int(minor, 16), mode=mode, group=group) \
+            if is_device else None  # fmt: skip
+    return found

@@ -1,0 +1,63 @@
+"""The kernel: its modules, the nvidia module built for it, Secure Boot."""
+
+from __future__ import annotations
+
+import re
+
+from gpucheck.facts import Kernel, Version
+from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host, Result
+
+# Debian's own packages name the module after the branch.
+MODULE_NAMES = ("nvidia", "nvidia-current", "nvidia-current-open")
+OTHER_MODULES = frozenset({"nouveau", "nova_core", "nova_drm", "vfio_pci", "gdrdrv"})
+# The variable's GUID is the UEFI specification's EFI_GLOBAL_VARIABLE.
+SECURE_BOOT = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+
+
+def probe(host: Host) -> Kernel:
+    release = (host.read("/proc/sys/kernel/osrelease") or "").strip()
+    if not release:
+        raise CannotLook("/proc is not mounted here")
+    module = parse_modinfo(_modinfo(host, release))
+    version = module.get("version")
+    return Kernel(
+        release=release,
+        modules=parse_modules(host.read("/proc/modules") or ""),  # not there: a kernel without modules
+        module_version=Version(version) if version and version[0].isdigit() else None,
+        module_licence=module.get("license"),
+        module_signer=module.get("signer"),
+        headers=host.read(f"/lib/modules/{release}/build") is not None,
+        secure_boot=parse_secure_boot(host.read(SECURE_BOOT)),
+        taints=int(host.read("/proc/sys/kernel/tainted") or 0),
+    )
+
+
+def _modinfo(host: Host, release: str) -> str:
+    if host.read(f"/lib/modules/{release}") is None:  # as in most containers
+        return ""
+    result = Result(code=NO_SUCH_COMMAND, out="", err="")
+    for command in ("modinfo", "/sbin/modinfo"):  # Debian keeps /sbin out of a user's PATH
+        if result.code == NO_SUCH_COMMAND:
+            result = host.run((command, "-k", release, *MODULE_NAMES))
+    if result.code == NO_SUCH_COMMAND:
+        raise CannotLook("there is no modinfo command, so what the kernel could load is not known")
+    return result.out
+
+
+def parse_modules(text: str) -> tuple[str, ...]:
+    """/proc/modules: the name is each line's first word."""
+    names = (line.split(" ", 1)[0] for line in text.splitlines())
+    return tuple(sorted(name for name in names if name.startswith("nvidia") or name in OTHER_MODULES))
+
+
+def parse_modinfo(text: str) -> dict[str, str]:
+    """Lines of name: value. Of several modules, or several values, the first."""
+    values: dict[str, str] = {}
+    for name, value in re.findall(r"^(\w+):[ \t]*(.*)$", text, re.MULTILINE):
+        values.setdefault(name, value.strip())
+    return values
+
+
+def parse_secure_boot(variable: str | None) -> bool | None:
+    """An EFI variable in efivarfs: four bytes of attributes, then one byte that is 1 or 0. All are ASCII."""
+    return None if not variable else variable[-1] == "\x01"

@@ -1,0 +1,103 @@
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gpucheck.facts import Version
+from gpucheck.host import CannotLook, Result
+from gpucheck.probes import docker
+
+Machine = Callable[..., Any]
+
+CLIENT = {"Version": "28.2.2", "ApiVersion": "1.50", "DefaultAPIVersion": "1.50", "Os": "linux", "Context": "default"}
+ENGINE = {
+    "Platform": {"Name": "Docker Engine - Community"},
+    "Components": [{"Name": "Engine", "Version": "28.2.2"}, {"Name": "containerd", "Version": "1.7.27"}],
+    "Version": "28.2.2", "ApiVersion": "1.50", "MinAPIVersion": "1.24",
+}  # fmt: skip
+INFO = {
+    "Driver": "overlay2", "CgroupDriver": "systemd", "CgroupVersion": "2", "DefaultRuntime": "runc",
+    "Runtimes": {"runc": {"path": "runc"}, "nvidia": {"path": "nvidia-container-runtime"}},
+    "SecurityOptions": ["name=apparmor", "name=rootless"], "CDISpecDirs": ["/etc/cdi", "/var/run/cdi"],
+    "DiscoveredDevices": [{"Source": "cdi", "ID": "nvidia.com/gpu=0"}, {"Source": "other", "ID": "x"}],
+    "Warnings": ["WARNING: No swap limit support"],
+}  # fmt: skip
+DENIED = "permission denied while trying to connect to the docker API at unix:///var/run/docker.sock"
+
+
+def answers(version: Any, info: Any = None, *, said: str = "", code: int = 0) -> dict[tuple[str, ...], Result]:
+    runs: dict[tuple[str, ...], Result] = {docker.VERSION: Result(code=code, out=json.dumps(version) + "\n", err=said)}
+    if info is not None:
+        runs[docker.INFO] = Result(code=0, out=json.dumps(info) + "\n", err="")
+    return runs
+
+
+def test_an_engine(machine: Machine) -> None:
+    found = docker.probe(machine({}, answers({"Client": CLIENT, "Server": ENGINE}, INFO)))
+    assert (found.client, found.server, found.api) == (Version("28.2.2"), Version("28.2.2"), Version("1.50"))
+    assert (found.product, found.context, found.error) == ("docker", "default", None)
+    assert (found.runtimes, found.default_runtime) == (("nvidia", "runc"), "runc")
+    assert found.cdi_spec_dirs == ("/etc/cdi", "/var/run/cdi")
+    assert found.cdi_devices == ("nvidia.com/gpu=0",)
+    assert (found.cgroup_driver, found.storage_driver, found.rootless) == ("systemd", "overlay2", True)
+    assert found.warnings == ("WARNING: No swap limit support",)
+
+
+def test_an_engine_that_knows_no_cdi(machine: Machine) -> None:
+    """Engine 20.10: API 1.41, whose /info has no CDISpecDirs; lists may be null."""
+    engine = {**ENGINE, "Version": "20.10.24+dfsg1", "ApiVersion": "1.41"}
+    info: dict[str, Any] = {"Driver": "overlay2", "Runtimes": {"runc": {}}, "SecurityOptions": None, "Warnings": None}
+    found = docker.probe(machine({}, answers({"Client": CLIENT, "Server": engine}, info)))
+    assert (found.server, found.rootless) == (Version("20.10.24"), False)
+    assert (found.cdi_spec_dirs, found.cdi_devices) == ((), ())
+
+
+def test_no_client(machine: Machine) -> None:
+    found = docker.probe(machine())
+    assert (found.client, found.server, found.product, found.error) == (None, None, None, None)
+
+
+@pytest.mark.parametrize("said", [DENIED, "Cannot connect to the Docker daemon. Is the docker daemon running?"])
+def test_no_engine_answers(machine: Machine, said: str) -> None:
+    host = machine({}, answers({"Client": CLIENT, "Server": None}, said=f"\n{said}\n", code=1))
+    found = docker.probe(host)
+    assert (found.client, found.server, found.product, found.error) == (Version("28.2.2"), None, "docker", said)
+    assert host.asked == [docker.VERSION]
+
+
+def test_an_engine_that_fails_between_two_questions(machine: Machine) -> None:
+    runs = answers({"Client": CLIENT, "Server": ENGINE})
+    runs[docker.INFO] = Result(code=1, out="", err="error during connect: EOF\n")
+    found = docker.probe(machine({}, runs))
+    assert (found.server, found.error, found.runtimes) == (Version("28.2.2"), "error during connect: EOF", ())
+
+
+def test_a_client_that_prints_no_json(machine: Machine) -> None:
+    runs = {docker.VERSION: Result(code=125, out="{torn", err="unknown flag: --format\n")}
+    found = docker.probe(machine({}, runs))
+    assert (found.client, found.error) == (None, "unknown flag: --format")
+
+
+def test_an_engine_that_hangs_cannot_be_looked_at(machine: Machine) -> None:
+    with pytest.raises(CannotLook):
+        docker.probe(machine({}, {docker.VERSION: CannotLook("docker version did not answer within 5 s")}))
+
+
+def test_podman_as_docker(machine: Machine) -> None:
+    """The package podman-docker: `docker` is a script that starts podman."""
+    version = {"Client": {"APIVersion": "4.9.3", "Version": "4.9.3", "GoVersion": "go1.22.2", "OsArch": "linux/amd64"}}
+    info = {
+        "host": {"cgroupManager": "systemd", "ociRuntime": {"name": "crun"}, "security": {"rootless": True}},
+        "store": {"graphDriverName": "overlay"},
+    }
+    found = docker.probe(machine({}, answers(version, info, said="Emulate Docker CLI using podman.\n")))
+    assert (found.product, found.server, found.error) == ("podman", Version("4.9.3"), None)
+    assert (found.runtimes, found.default_runtime) == (("crun",), "crun")
+    assert (found.cgroup_driver, found.storage_driver, found.rootless) == ("systemd", "overlay", True)
+
+
+def test_podman_behind_dockers_client(machine: Machine) -> None:
+    engine = {"Components": [{"Name": "Podman Engine", "Version": "5.4.0"}], "Version": "5.4.0", "ApiVersion": "1.41"}
+    found = docker.probe(machine({}, answers({"Client": CLIENT, "Server": engine}, INFO)))
+    assert (found.product, found.server) == ("podman", Version("5.4.0"))

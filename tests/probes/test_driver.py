@@ -1,0 +1,94 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gpucheck.facts import DeviceNode, Driver, Library, Version
+from gpucheck.host import CannotLook, Result
+from gpucheck.probes import driver, files
+
+Machine = Callable[..., Any]
+
+PROPRIETARY = """NVRM version: NVIDIA UNIX x86_64 Kernel Module  525.89.02  Wed Feb  1 23:23:25 UTC 2023
+GCC version:  gcc version 11.3.0 (Ubuntu 11.3.0-1ubuntu1~22.04)
+"""
+OPEN = """NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.124.06  Release Build  (dvs-builder@U16-I3-B03-4-3)  Wed Feb 26 01:55:38 UTC 2025
+GCC version:  gcc version 13.3.0 (Ubuntu 13.3.0-6ubuntu2~24.04)
+"""  # noqa: E501
+READLINK = (
+    "readlink", "-e", *(f"{folder}/{name}" for folder in files.LIBRARY_FOLDERS
+                        for name in ("libcuda.so.1", "libnvidia-ml.so.1")),
+)  # fmt: skip
+NONE = {READLINK: Result(code=1, out="", err="")}
+
+
+@pytest.mark.parametrize(
+    ("text", "version", "is_open"),
+    [
+        (PROPRIETARY, "525.89.02", False),
+        (OPEN, "570.124.06", True),
+        ("NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.57  Tue Jul 1 UTC 2021\n", "470.57", False),
+    ],
+)
+def test_versions(text: str, version: str, is_open: bool) -> None:
+    assert driver.parse_version(text) == (Version(version), is_open)
+
+
+@pytest.mark.parametrize("text", ["", "NVRM version: NVIDIA UNIX x86_64 Kernel Mod", "GCC version:  gcc version 11"])
+def test_no_version_in_a_torn_file(text: str) -> None:
+    assert driver.parse_version(text) == (None, None)
+
+
+def test_a_machine_without_a_driver_starts_one_process(machine: Machine) -> None:
+    host = machine({"/dev": "null\nnvme0\nzero\n"}, NONE)
+    assert driver.probe(host) == Driver(version=None, open_module=None, libraries=(), devices=())
+    assert host.asked == [READLINK]
+
+
+def test_a_machine_with_a_driver(machine: Machine) -> None:
+    stat = ("stat", "-L", "-c", files.STAT_FORMAT, "/dev/nvidia-caps", "/dev/nvidia-uvm", "/dev/nvidia0",
+            "/dev/nvidiactl")  # fmt: skip
+    real = "/usr/lib/x86_64-linux-gnu/lib{}.so.570.124.06\n"
+    lines = ["41ed 0 0 755 root /dev/nvidia-caps", "21b6 1ff 0 666 root /dev/nvidia-uvm"]
+    lines += ["21b6 c3 0 666 root /dev/nvidia0", "21b0 c3 ff 660 video /dev/nvidiactl"]
+    found = driver.probe(
+        machine(
+            {"/proc/driver/nvidia/version": OPEN, "/dev": "null\nnvidia-caps\nnvidia-uvm\nnvidia0\nnvidiactl\nnvme0\n"},
+            {
+                READLINK: Result(code=1, out=real.format("cuda") + real.format("nvidia-ml") * 2, err=""),
+                stat: Result(code=0, out="".join(f"{line}\n" for line in lines), err=""),
+            },
+        )
+    )
+    assert found.libraries == (
+        Library(path=real.format("cuda").strip(), version=Version("570.124.06")),
+        Library(path=real.format("nvidia-ml").strip(), version=Version("570.124.06")),
+    )
+    assert found.devices == (
+        DeviceNode(path="/dev/nvidia-uvm", major=511, minor=0, mode="666", group="root"),
+        DeviceNode(path="/dev/nvidia0", major=195, minor=0, mode="666", group="root"),
+        DeviceNode(path="/dev/nvidiactl", major=195, minor=255, mode="660", group="video"),
+    )
+
+
+def test_the_modules_own_version_where_proc_has_none(machine: Machine) -> None:
+    found = driver.probe(machine({"/sys/module/nvidia/version": "535.54.03\n"}, NONE))
+    assert (str(found.version), found.open_module) == ("535.54.03", None)
+
+
+def test_a_readlink_that_knows_no_e_cannot_look(machine: Machine) -> None:
+    with pytest.raises(CannotLook, match="readlink"):
+        driver.probe(machine({}, {READLINK: Result(code=1, out="", err="readlink: invalid option -- 'e'\n")}))
+
+
+@pytest.mark.parametrize(
+    ("path", "version"),
+    [
+        ("/usr/lib64/libcuda.so.550.54", "550.54"),
+        ("/usr/lib/x86_64-linux-gnu/nvidia/current/libcuda.so.535.216.01", "535.216.01"),
+        ("/usr/lib/wsl/lib/libcuda.so.1.1", None),
+        ("/usr/lib/wsl/lib/libnvidia-ml.so.1", None),
+    ],
+)
+def test_library_versions(path: str, version: str | None) -> None:
+    assert files.library_version(path) == (version and Version(version))

@@ -1,0 +1,84 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gpucheck.facts import Version
+from gpucheck.host import CannotLook, Result
+from gpucheck.probes import kernel
+
+Machine = Callable[..., Any]
+
+MODINFO = """filename:       /lib/modules/6.8.0-45-generic/updates/dkms/nvidia.ko.zst
+alias:          char-major-195-*
+version:        550.107.02
+supported:      external
+license:        Dual MIT/GPL
+firmware:       nvidia/550.107.02/gsp_tu10x.bin
+srcversion:     5A2C5A4C5B5E8C2E0B5A3E1
+depends:        ecc
+name:           nvidia
+vermagic:       6.8.0-45-generic SMP preempt mod_unload modversions
+sig_id:         PKCS#7
+signer:         build Secure Boot Module Signature key
+sig_key:        3B:AA
+signature:      12:34:56
+\t\tAB:CD:EF
+parm:           NvSwitchRegDwords:NvSwitch regkey (charp)
+"""
+FILES = {
+    "/proc/sys/kernel/osrelease": "6.8.0-45-generic\n",
+    "/proc/sys/kernel/tainted": "12289\n",
+    "/proc/modules": "nvidia_uvm 1765376 0 - Live 0x0000000000000000 (OE)\nnvidia 9715712 2 nvidia_uvm, Live 0x0 (OE)\n"
+    "snd_hda_codec_nvidia 1 0 - Live 0x0\nnouveau 2 0 - Live 0x0\next4 3 1 - Live 0x0\n",
+    "/lib/modules/6.8.0-45-generic": "build\nmodules.dep\n",
+    "/lib/modules/6.8.0-45-generic/build": "Makefile\n",
+}
+
+
+def command(name: str = "modinfo") -> tuple[str, ...]:
+    return (name, "-k", "6.8.0-45-generic", *kernel.MODULE_NAMES)
+
+
+def test_a_signed_open_module(machine: Machine) -> None:
+    # modinfo fails when one of the names is unknown, and still prints the others.
+    found = kernel.probe(machine(FILES, {command(): Result(code=1, out=MODINFO, err="modinfo: ERROR: not found")}))
+    assert found.release == "6.8.0-45-generic"
+    assert found.modules == ("nouveau", "nvidia", "nvidia_uvm")
+    assert found.module_version == Version("550.107.02")
+    assert found.module_licence == "Dual MIT/GPL"
+    assert found.module_signer == "build Secure Boot Module Signature key"
+    assert (found.headers, found.taints) == (True, 12289)
+
+
+def test_no_module_for_this_kernel(machine: Machine) -> None:
+    files = {key: text for key, text in FILES.items() if not key.endswith("build")}
+    found = kernel.probe(machine(files, {command(): Result(code=1, out="", err="modinfo: ERROR: Module not found.")}))
+    assert (found.module_version, found.module_licence, found.module_signer, found.headers) == (None, None, None, False)
+
+
+def test_modinfo_outside_the_path(machine: Machine) -> None:
+    found = kernel.probe(machine(FILES, {command("/sbin/modinfo"): Result(code=0, out=MODINFO, err="")}))
+    assert found.module_version == Version("550.107.02")
+
+
+def test_without_modinfo_a_kernel_with_modules_cannot_be_looked_at(machine: Machine) -> None:
+    with pytest.raises(CannotLook, match="modinfo"):
+        kernel.probe(machine(FILES))
+
+
+def test_without_a_modules_folder_there_is_no_module(machine: Machine) -> None:
+    found = kernel.probe(machine({"/proc/sys/kernel/osrelease": "6.8.0\n"}))
+    assert (found.module_version, found.modules, found.headers, found.taints) == (None, (), False, 0)
+
+
+def test_of_two_modules_the_first_is_loaded() -> None:
+    assert kernel.parse_modinfo(MODINFO + MODINFO.replace("550.107.02", "470.1"))["version"] == "550.107.02"
+    assert kernel.parse_modinfo("torn") == {}
+
+
+@pytest.mark.parametrize(
+    ("variable", "on"), [("\x06\0\0\0\1", True), ("\x06\0\0\0\0", False), (None, None), ("", None)]
+)
+def test_secure_boot(variable: str | None, on: bool | None) -> None:
+    assert kernel.parse_secure_boot(variable) is on

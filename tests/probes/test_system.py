@@ -1,0 +1,121 @@
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gpucheck.host import CannotLook, Local, Result
+from gpucheck.probes import system
+
+Machine = Callable[..., Any]
+
+UBUNTU = """PRETTY_NAME="Ubuntu 22.04.3 LTS"
+NAME="Ubuntu"
+ID=ubuntu
+ID_LIKE=debian
+"""
+FILES = {
+    "/etc/os-release": UBUNTU,
+    "/proc/sys/kernel/osrelease": "5.15.0-91-generic\n",
+    "/proc/meminfo": "MemTotal:       16183364 kB\nMemFree:         1234 kB\n",
+    "/proc/mounts": "tmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64 0 0\n",
+    "/sys/devices/system/cpu/online": "0-3\n",
+}
+RUNS = {
+    ("uname", "-m"): Result(code=0, out="x86_64\n", err=""),
+    system.ENVIRONMENT: Result(code=0, out="CUDA_VISIBLE_DEVICES=\nLD_LIBRARY_PATH=/opt/lib\n", err=""),
+}
+
+
+def test_a_host(machine: Machine) -> None:
+    found = system.probe(machine(FILES, RUNS))
+    assert (found.os, found.os_family, found.os_id) == ("Ubuntu 22.04.3 LTS", "debian", "ubuntu")
+    assert (found.kernel, found.arch, found.cpus) == ("5.15.0-91-generic", "x86_64", 4)
+    assert found.memory_bytes == 16183364 * 1024
+    assert found.shm_bytes == found.memory_bytes // 2
+    assert (found.container, found.wsl) == (None, False)
+    assert found.environment == {"CUDA_VISIBLE_DEVICES": "", "LD_LIBRARY_PATH": "/opt/lib"}
+
+
+def test_without_proc_nothing_is_known(machine: Machine) -> None:
+    with pytest.raises(CannotLook):
+        system.probe(machine({"/etc/os-release": UBUNTU}, RUNS))
+
+
+@pytest.mark.parametrize(
+    ("text", "family"),
+    [
+        ("ID=debian", "debian"),
+        ("ID=linuxmint\nID_LIKE=ubuntu", "debian"),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"', "rhel"),
+        ("ID=fedora", "rhel"),
+        ('ID="amzn"\nID_LIKE="fedora"', "rhel"),
+        ('ID="opensuse-leap"\nID_LIKE="suse opensuse"', "suse"),
+        ('ID="sles"\nID_LIKE="suse"', "suse"),
+        ("ID=manjaro\nID_LIKE=arch", "arch"),
+        ("ID=nixos", "nixos"),
+        ("", None),
+    ],
+)
+def test_families(text: str, family: str | None) -> None:
+    assert system.os_family(system.parse_os_release(text)) == family
+
+
+def test_os_release_that_is_odd_or_torn() -> None:
+    text = '# a comment\n\nNAME=\'A "quoted" name\'\nID=x\nnonsense\nPRETTY_NAME="torn'
+    assert system.parse_os_release(text) == {"NAME": 'A "quoted" name', "ID": "x", "PRETTY_NAME": "torn"}
+
+
+@pytest.mark.parametrize(("text", "cpus"), [("0\n", 1), ("0-1,4-7\n", 6), ("", None)])
+def test_cpu_list(text: str, cpus: int | None) -> None:
+    assert system.parse_cpu_list(text) == cpus
+
+
+def test_shm_of_a_container_is_64_mib() -> None:
+    mounts = "shm /dev/shm tmpfs rw,nosuid,nodev,noexec,relatime,size=65536k,inode64 0 0\n"
+    assert system.parse_shm(mounts, 10**10) == 64 * 2**20
+    assert system.parse_shm("overlay / overlay rw,size=1k 0 0\ntorn", 10**10) is None
+
+
+def test_no_other_variable_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a real shell, among variables of which some are secret, empty, or look like two."""
+    for name in system.VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("SECRET", "s3cret")
+    monkeypatch.setenv("XLA_FLAGS", "--a=$SECRET --b='`id`'")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    text = Local().run(system.ENVIRONMENT).out
+    assert system.parse_environment(text) == {"XLA_FLAGS": "--a=$SECRET --b='`id`'", "CUDA_VISIBLE_DEVICES": ""}
+    assert "s3cret" not in text
+
+
+HOSTS_MOUNT = "/dev/sda1 /etc/hosts ext4 rw 0 0\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "container"),
+    [
+        ({}, None),
+        ({"/.dockerenv": "", "/proc/mounts": HOSTS_MOUNT}, "docker"),
+        ({"/.dockerenv": ""}, None),  # a virtual machine made from an image
+        ({"/run/.containerenv": 'engine="podman-4.9.3"\n', "/proc/mounts": HOSTS_MOUNT}, "podman"),
+        ({"/proc/mounts": f"{HOSTS_MOUNT}/dev/sda1 /dev/termination-log ext4 rw 0 0\n"}, "kubernetes"),
+        ({"/.singularity.d": "env\nlibs\n"}, "apptainer"),
+        ({"/run/systemd/container": "lxc\n"}, "lxc"),
+        ({"/run/systemd/container": "wsl\n"}, None),
+        ({"/proc/1/cgroup": "12:cpu:/kubepods/besteffort/pod1/2\n"}, "kubepods"),
+        ({"/proc/1/cgroup": "0::/init.scope\n"}, None),
+    ],
+)
+def test_containers(machine: Machine, files: dict[str, str], container: str | None) -> None:
+    assert system.probe(machine({**FILES, **files}, RUNS)).container == container
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"/proc/sys/kernel/osrelease": "5.15.153.1-microsoft-standard-WSL2\n"},
+        {"/proc/sys/kernel/osrelease": "6.6.1-mine\n", "/proc/sys/fs/binfmt_misc/WSLInterop": "enabled\n"},
+    ],
+)
+def test_wsl(machine: Machine, files: dict[str, str]) -> None:
+    assert system.probe(machine({**FILES, **files}, RUNS)).wsl
