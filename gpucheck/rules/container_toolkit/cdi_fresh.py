@@ -1,0 +1,55 @@
+"""A CDI spec names files and device numbers of one driver. After a driver upgrade or a reboot it can be out of date.
+
+Then containers do not start ("no such file or directory"), or they do, nvidia-smi works and cuInit fails with 999,
+because the major number of nvidia-uvm has changed.
+"""
+
+from gpucheck.facts import CdiSpec, ContainerToolkit, Driver, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.rules.scope import count, no_host
+
+
+def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver) -> Outcome:
+    if reason := no_host(system):
+        return skip(reason)
+    specs = [spec for spec in container_toolkit.cdi_specs if spec.error or spec.kind == "nvidia.com/gpu"]
+    if not specs:
+        return skip("there is no CDI spec of nvidia.com/gpu")
+    for spec in specs:
+        if fault := _fault(spec, driver):
+            again = Remedy(
+                text="write it again; from toolkit 1.18 on `sudo systemctl restart nvidia-cdi-refresh` does that",
+                commands={"": (f"sudo nvidia-ctk cdi generate --output={spec.path}", "nvidia-ctk cdi list")},
+                impact="persistent",
+            )
+            return bad(
+                f"{spec.path} {fault}", affects=(spec.path,), remedy=again if container_toolkit.version else None
+            )
+    versions = ", ".join(sorted({str(spec.driver_version) for spec in specs if spec.driver_version}))
+    return ok(
+        f"{count(len(specs), 'CDI spec')} checked, none out of date" + (f" (driver {versions})" if versions else "")
+    )
+
+
+def _fault(spec: CdiSpec, driver: Driver) -> str | None:
+    if spec.error:
+        return f"cannot be read: {spec.error}"
+    if driver.version and spec.driver_version and spec.driver_version != driver.version:
+        return f"is of driver {spec.driver_version}; this is {driver.version}"
+    here = {node.path: (node.major, node.minor) for node in driver.devices}
+    for node in spec.device_nodes:
+        if here.get(node.path, (node.major, node.minor)) != (node.major, node.minor):
+            found = "{}:{}".format(*here[node.path])
+            return f"gives {node.path} as {node.major}:{node.minor}; it is {found}"
+    if spec.missing_paths:
+        return f"names {len(spec.missing_paths)} files that are not there, such as {spec.missing_paths[0]}"
+    return None
+
+
+RULE = Rule(
+    id="container_toolkit.cdi-fresh",
+    title="The CDI specs fit this machine",
+    judge=judge,
+    after=("driver.module-loaded", "container_toolkit.installed"),
+    remedy=Remedy(text="have the tool that wrote it write it again; there is no nvidia-ctk here", impact="none"),
+)

@@ -1,0 +1,48 @@
+"""Engines give no GPU to a container by themselves: the NVIDIA Container Toolkit does, by a hook, a runtime or CDI.
+
+Without it: could not select device driver "" with capabilities: [[gpu]].
+"""
+
+from gpucheck.facts import ContainerToolkit, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.rules.scope import no_host
+
+DEB = (
+    "curl -fsSL https://nvidia.github.io/libnvidia-container/gpgkey"
+    " | sudo gpg --dearmor --yes -o /usr/share/keyrings/nvidia-container-toolkit-keyring.gpg",
+    "curl -fsSL https://nvidia.github.io/libnvidia-container/stable/deb/nvidia-container-toolkit.list"
+    " | sed 's#deb https://#deb [signed-by=/usr/share/keyrings/nvidia-container-toolkit-keyring.gpg] https://#g'"
+    " | sudo tee /etc/apt/sources.list.d/nvidia-container-toolkit.list",
+    "sudo apt-get update",
+    "sudo apt-get install -y nvidia-container-toolkit",
+)
+RPM = (
+    "curl -fsSL https://nvidia.github.io/libnvidia-container/stable/rpm/nvidia-container-toolkit.repo"
+    " | sudo tee /etc/yum.repos.d/nvidia-container-toolkit.repo",
+    "sudo dnf install -y nvidia-container-toolkit",
+)
+
+
+def judge(system: System, container_toolkit: ContainerToolkit) -> Outcome:
+    if reason := no_host(system):
+        return skip(reason)
+    if container_toolkit.version:
+        return ok(f"nvidia-ctk {container_toolkit.version}")
+    specs = [spec.path for spec in container_toolkit.cdi_specs if spec.kind == "nvidia.com/gpu"]
+    if container_toolkit.hook or specs:
+        return ok(f"there is no nvidia-ctk, but {specs[0] if specs else 'nvidia-container-runtime-hook'}")
+    return bad("the NVIDIA Container Toolkit is not here: neither nvidia-ctk nor its hook nor a CDI spec")
+
+
+RULE = Rule(
+    id="container_toolkit.installed",
+    title="The NVIDIA Container Toolkit is installed",
+    judge=judge,
+    after=("pci.gpu-present", "docker.installed"),
+    remedy=Remedy(
+        text="install it from NVIDIA's repository",
+        commands={"debian": DEB, "rhel": RPM, "arch": ("sudo pacman -S --needed nvidia-container-toolkit",)},
+        impact="persistent",
+        url="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html",
+    ),
+)

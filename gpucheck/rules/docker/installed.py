@@ -1,0 +1,34 @@
+"""Containers are how gpucheck builds and verifies. Without an engine the framework runs on this host instead.
+
+Docker or Podman: `docker: command not found`.
+"""
+
+from gpucheck.facts import Docker, System
+from gpucheck.model import Outcome, Remedy, Rule, Severity, bad, ok, skip
+from gpucheck.rules.scope import no_host
+
+
+def judge(system: System, docker: Docker) -> Outcome:
+    if reason := no_host(system):
+        return skip(reason)
+    if docker.product is None and docker.error is None:
+        return bad("there is no docker command, of Docker or of Podman")
+    return ok(f"the client is {docker.product or 'docker'} {docker.client or ''}".strip())
+
+
+RULE = Rule(
+    id="docker.installed",
+    title="A container engine's client is installed",
+    severity=Severity.WARNING,
+    judge=judge,
+    remedy=Remedy(
+        text="install Docker Engine, or go without: `gpucheck verify --on host`",
+        commands={
+            "debian": ("sudo apt-get update", "sudo apt-get install -y docker.io"),
+            "suse": ("sudo zypper install -y docker", "sudo systemctl enable --now docker"),
+            "arch": ("sudo pacman -S --needed docker", "sudo systemctl enable --now docker"),
+        },
+        impact="persistent",
+        url="https://docs.docker.com/engine/install/",
+    ),
+)

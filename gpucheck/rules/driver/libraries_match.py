@@ -1,0 +1,49 @@
+"""The driver's kernel module and its libraries must be of one version. An unattended upgrade replaces only the files.
+
+"Failed to initialize NVML: Driver/library version mismatch" (18), CUDA error 803: the old module still runs.
+"""
+
+from gpucheck.facts import Driver, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
+from gpucheck.rules.scope import START_WITH_GPUS
+
+AGAIN = Remedy(
+    text="restart the container: it still has the libraries of the host's driver from before an upgrade", impact="none"
+)
+MISSING = Remedy(
+    text="install the libraries of the driver's own version, from where the driver came",
+    commands={"debian": ("dpkg -l | grep -E 'nvidia|libcuda'",), "rhel": ("rpm -qa | grep -i nvidia",)},
+    impact="none",
+)
+
+
+def judge(system: System, driver: Driver) -> Outcome:
+    if driver.version is None:
+        return skip("in WSL2 both are Windows' own" if system.wsl else "no module is loaded")
+    names = " ".join(library.path for library in driver.libraries)
+    missing = [name for name in ("libcuda", "libnvidia-ml") if f"/{name}.so" not in names]
+    if missing:
+        remedy = START_WITH_GPUS if system.container else MISSING
+        return bad(f"module {driver.version} is loaded, but there is no {' and no '.join(missing)}", remedy=remedy)
+    others = [library for library in driver.libraries if library.version and library.version != driver.version]
+    if others:
+        return bad(
+            f"the loaded module is {driver.version}, but {others[0].path} is {others[0].version}",
+            affects=tuple(library.path for library in others),
+            remedy=AGAIN if system.container else None,
+        )
+    if not any(library.version for library in driver.libraries):
+        return unsure(f"the names of {len(driver.libraries)} libraries do not tell their version")
+    return ok(f"module and libraries are {driver.version}")
+
+
+RULE = Rule(
+    id="driver.libraries-match",
+    title="The driver's libraries match its kernel module",
+    judge=judge,
+    after=("driver.module-loaded", "driver.device-nodes"),
+    remedy=Remedy(
+        text="reboot; or stop what uses the GPU and reload the module (modprobe refuses while something does)",
+        commands={"": ("sudo modprobe -r nvidia_uvm nvidia_drm nvidia_modeset nvidia && sudo modprobe nvidia",)},
+    ),
+)

@@ -1,0 +1,37 @@
+"""The nvidia kernel module is the driver's lower half. Built and allowed, it still has to be loaded.
+
+nvidia-smi says "couldn't communicate with the NVIDIA driver"; CUDA says error 100, no CUDA-capable device.
+"""
+
+from gpucheck.facts import Driver, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+
+ON_THE_HOST = Remedy(text="load it on the host of this container: `sudo modprobe nvidia`", impact="none")
+
+
+def judge(system: System, driver: Driver) -> Outcome:
+    if driver.version:
+        kind = {True: ", the open one", False: ", the proprietary one", None: ""}[driver.open_module]
+        return ok(f"module {driver.version} is loaded{kind}")
+    if system.wsl:
+        return skip("in WSL2 the driver is Windows' own")
+    return bad("the nvidia module is not loaded", remedy=ON_THE_HOST if system.container else None)
+
+
+RULE = Rule(
+    id="driver.module-loaded",
+    title="The nvidia kernel module is loaded",
+    judge=judge,
+    after=(
+        "kernel.module-built",
+        "kernel.nouveau-absent",
+        "kernel.secure-boot-allows-module",
+        "pci.not-passed-through",
+        "driver.open-module-fits",
+        "driver.branch-supports-gpu",
+    ),
+    remedy=Remedy(
+        text="load it; where that fails, the kernel log says why",
+        commands={"": ("sudo modprobe nvidia", "sudo dmesg | grep -iE 'nvrm|nvidia' | tail")},
+    ),
+)

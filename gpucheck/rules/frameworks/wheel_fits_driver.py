@@ -1,0 +1,45 @@
+"""A wheel brings its own CUDA, and that CUDA needs a driver: 12 needs 525.60.13, 13 needs 580.65.06.
+
+torch says "The NVIDIA driver on your system is too old", TensorFlow and JAX fall back to the CPU with one warning.
+"""
+
+from gpucheck.compat import Compat
+from gpucheck.facts import Driver, Frameworks, Nvml
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
+
+
+def judge(frameworks: Frameworks, compat: Compat, driver: Driver, nvml: Nvml | None) -> Outcome:
+    wheels = compat.cuda_wheels(frameworks)
+    if not wheels:
+        return skip("no framework built for CUDA is installed")
+    newest = nvml.cuda_version if nvml else None
+    if driver.version is None and newest is None:
+        return unsure(f"{wheels[0][0].name} needs CUDA {wheels[0][1]}; what the driver runs is not known")
+    for package, cuda in wheels:
+        floor = compat.driver_floor(cuda)
+        if driver.version and floor and driver.version < floor:
+            return bad(
+                f"{package.name} {package.version} (CUDA {cuda}) needs driver {floor}; this is {driver.version}",
+                affects=(package.path,),
+            )
+        if driver.version is None and newest and newest.major < cuda.major:
+            return bad(
+                f"{package.name} {package.version} needs CUDA {cuda}; the driver runs up to {newest}",
+                affects=(package.path,),
+            )
+    have = f"driver {driver.version}" if driver.version else f"a driver for CUDA {newest}"
+    return ok(f"{have} runs {', '.join(f'{p.name} {p.version} (CUDA {cuda})' for p, cuda in wheels)}")
+
+
+RULE = Rule(
+    id="frameworks.wheel-fits-driver",
+    title="The driver is new enough for the installed frameworks",
+    judge=judge,
+    after=("nvml.answers",),
+    remedy=Remedy(
+        text="upgrade the driver; or install a build for the CUDA major that it runs (`nvidia-smi` names it)",
+        commands={"": ("nvidia-smi",)},
+        impact="none",
+        url="https://docs.nvidia.com/deploy/cuda-compatibility/index.html",
+    ),
+)

@@ -1,0 +1,41 @@
+"""The driver's kernel module is built for one kernel. A kernel update without headers leaves the new kernel without it.
+
+Then "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver", most often after a reboot.
+"""
+
+from gpucheck.facts import Driver, Kernel, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.rules.scope import no_host_kernel
+
+
+def judge(system: System, kernel: Kernel, driver: Driver) -> Outcome:
+    if driver.version:
+        return ok(f"module {driver.version} runs in kernel {kernel.release}")
+    if reason := no_host_kernel(system):
+        return skip(reason)
+    if kernel.module_version:
+        return ok(f"module {kernel.module_version} is built for kernel {kernel.release}")
+    headers = "are here" if kernel.headers else "are missing too"
+    return bad(f"kernel {kernel.release} has no nvidia module; its headers, which building one needs, {headers}")
+
+
+RULE = Rule(
+    id="kernel.module-built",
+    title="The nvidia module is built for the running kernel",
+    judge=judge,
+    after=("driver.installed",),
+    remedy=Remedy(
+        text="install the headers of the running kernel and build the module for it (`dkms status` says what failed); "
+        "or reboot into the kernel that has it",
+        commands={
+            "debian": (
+                'sudo apt-get install -y "linux-headers-$(uname -r)"',
+                "sudo dkms autoinstall",
+                "sudo modprobe nvidia",
+            ),
+            "rhel": ('sudo dnf install -y "kernel-devel-$(uname -r)"', "sudo dkms autoinstall", "sudo modprobe nvidia"),
+            "": ("dkms status",),
+        },
+        impact="persistent",
+    ),
+)

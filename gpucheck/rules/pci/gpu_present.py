@@ -1,0 +1,45 @@
+"""Without an NVIDIA GPU on the PCI bus no driver helps: `lspci | grep -i nvidia` prints nothing.
+
+The card is not seated or has no power, the firmware hides it, or a virtual machine was not given one. WSL2 shows its
+GPU as /dev/dxg instead, for every maker's GPU, with NVIDIA's libraries beside it if Windows has NVIDIA's driver.
+"""
+
+import re
+
+from gpucheck.facts import Driver, Pci, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
+from gpucheck.rules.scope import count
+
+WSL = Remedy(
+    text="install NVIDIA's driver on Windows, not in here, then run `wsl --update` and `wsl --shutdown` in PowerShell",
+    url="https://docs.nvidia.com/cuda/wsl-user-guide/index.html",
+)
+
+
+def judge(system: System, pci: Pci | None, driver: Driver | None) -> Outcome:
+    nodes = [n.path for n in driver.devices if re.fullmatch(r"/dev/(nvidia\d+|dxg)", n.path)] if driver else []
+    if system.wsl and driver:
+        if nodes and driver.libraries:
+            return ok(f"WSL2 hands the GPU over as {nodes[0]}")
+        missing = "none of NVIDIA's libraries" if nodes else "no /dev/dxg"
+        return bad(f"this machine has no NVIDIA GPU that WSL2 hands over: there is {missing}", remedy=WSL)
+    if pci and pci.gpus:
+        addresses = ", ".join(gpu.address for gpu in pci.gpus)
+        return ok(f"{count(len(pci.gpus), 'NVIDIA GPU')} on the PCI bus ({addresses})")
+    if nodes:
+        return ok(f"the PCI bus shows none, but {nodes[0]} is here")
+    if pci is None:
+        return unsure("the PCI bus could not be looked at, and there is no /dev/nvidia0")
+    return bad("this machine has no NVIDIA GPU: there is none on the PCI bus")
+
+
+RULE = Rule(
+    id="pci.gpu-present",
+    title="This machine has an NVIDIA GPU",
+    judge=judge,
+    remedy=Remedy(
+        text="use a machine with an NVIDIA GPU, or ask for the CPU (`gpucheck verify --device cpu`); if a card is in, "
+        "look at its seat, its power cable and the firmware's PCIe settings, and in a VM at what was passed through",
+        impact="none",
+    ),
+)

@@ -1,0 +1,36 @@
+"""A payload that died proves nothing, whatever it logged before: killed for memory, a crash, a lost GPU.
+
+Exit code 137 or signal 9 is most often the kernel's memory killer: `dmesg` names the process.
+"""
+
+from gpucheck.facts import Run
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok
+
+KILLED = 9
+BY_SHELL = 128 + KILLED
+
+
+def judge(run: Run) -> Outcome:
+    ends = [(part.name, part.exit_code, part.signal) for part in run.parts] + [("payload", run.exit_code, run.signal)]
+    for name, code, signal in ends:
+        if signal == KILLED or code == BY_SHELL:
+            return bad(f"{name} was killed (signal 9): most often the machine ran out of memory")
+        if signal is not None:
+            return bad(f"{name} was ended by signal {signal}")
+        if code != 0:
+            return bad(f"{name} ended with exit code {code}")
+    if not any(part.name == "train" for part in run.parts):
+        return bad("the payload ended without training")
+    return ok(f"all {len(run.parts)} parts ended well, {sum(part.seconds for part in run.parts):.0f} s in all")
+
+
+RULE = Rule(
+    id="run.finished",
+    title="The run came to its end",
+    judge=judge,
+    remedy=Remedy(
+        text="read the payload's own last words: `gpucheck verify --keep DIR` keeps them in DIR/*.err",
+        impact="none",
+        verify="gpucheck verify",
+    ),
+)

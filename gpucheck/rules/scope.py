@@ -1,0 +1,39 @@
+"""What many rules say alike: where a question does not arise, how a container gets its GPUs, which GPUs these are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from gpucheck.facts import System, Version
+from gpucheck.model import Remedy
+
+START_WITH_GPUS = Remedy(
+    text="only the host can put this right: start the container again with its GPUs, `docker run --gpus all` or "
+    "`podman run --device nvidia.com/gpu=all`, and with NVIDIA_DRIVER_CAPABILITIES=compute,utility where that is set",
+    impact="none",
+    url="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html",
+)
+
+
+def no_host_kernel(system: System) -> str | None:
+    """Why the kernel's modules say nothing here, or None where they do."""
+    if system.wsl:
+        return "in WSL2 the driver is Windows' own"
+    if system.container:
+        return f"only the host of this container ({system.container}) can tell"
+    return None
+
+
+def no_host(system: System) -> str | None:
+    """Why this is not a place to run containers from, or None where it is."""
+    return f"only the host of this container ({system.container}) can tell" if system.container else None
+
+
+def listed(versions: Iterable[Version]) -> str:
+    """Each once, in order: "7.5, 8.6"."""
+    return ", ".join(map(str, sorted(set(versions))))
+
+
+def count(number: int, noun: str) -> str:
+    """ "1 GPU", "2 GPUs"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

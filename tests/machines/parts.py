@@ -1,0 +1,221 @@
+"""What the constructed machines are made of. See README.md for where each format comes from."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from gpucheck.host import Result
+from gpucheck.probes import container_toolkit, docker, frameworks, kernel, pci, system
+
+DEBIAN_FOLDER, REDHAT_FOLDER, ARCH_FOLDER = "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"
+UBUNTU_2204 = 'PRETTY_NAME="Ubuntu 22.04.5 LTS"\nNAME="Ubuntu"\nVERSION_ID="22.04"\nID=ubuntu\nID_LIKE=debian\n'
+UBUNTU_2404 = 'PRETTY_NAME="Ubuntu 24.04.3 LTS"\nNAME="Ubuntu"\nVERSION_ID="24.04"\nID=ubuntu\nID_LIKE=debian\n'
+DEBIAN_12 = 'PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\nNAME="Debian GNU/Linux"\nVERSION_ID="12"\nID=debian\n'
+FEDORA_41 = 'NAME="Fedora Linux"\nVERSION_ID=41\nID=fedora\nPRETTY_NAME="Fedora Linux 41 (Workstation Edition)"\n'
+
+OPEN = "NVIDIA UNIX Open Kernel Module for x86_64  {}  Release Build  (dvs-builder@U22-I3-H04-01-5)"
+PROPRIETARY = "NVIDIA UNIX x86_64 Kernel Module  {}  Wed Feb  1 23:23:25 UTC 2023"
+MODINFO = """filename:       /lib/modules/{kernel}/updates/dkms/nvidia.ko
+alias:          char-major-195-*
+version:        {version}
+supported:      external
+license:        {licence}
+srcversion:     94E1C74A4E8DD0DEFA33FB1
+depends:
+name:           nvidia
+vermagic:       {kernel} SMP preempt mod_unload modversions
+{signature}parm:           NvSwitchRegDwords:NvSwitch regkey (charp)
+"""
+SIGNATURE = "sig_id:         PKCS#7\nsigner:         {}\nsig_hashalgo:   sha512\n"
+
+
+def done(out: str) -> Result:
+    return Result(code=0, out=out, err="")
+
+
+@dataclass(frozen=True)
+class Described:
+    """A machine, or a part of one: `a | b` is a machine with both, and b's answer where both have one."""
+
+    files: dict[str, str | None] = field(default_factory=dict)  # None = not there
+    runs: dict[tuple[str, ...], Result] = field(default_factory=dict)
+    links: dict[str, str] = field(default_factory=dict)  # of libraries: link -> real file
+    nodes: dict[str, tuple[int, int]] = field(default_factory=dict)  # device nodes and other paths: major, minor
+    nvml: str | None = None  # a profile of tests/fakenvml; None = there is no library
+    nvml_changes: dict[str, object] = field(default_factory=dict)
+
+    def __or__(self, other: Described) -> Described:
+        return Described(
+            files={**self.files, **other.files}, runs={**self.runs, **other.runs}, links={**self.links, **other.links},
+            nodes={**self.nodes, **other.nodes}, nvml=other.nvml or self.nvml,
+            nvml_changes={**self.nvml_changes, **other.nvml_changes},
+        )  # fmt: skip
+
+
+def linux(os_release: str, release: str, *, cpus: int, memory_gib: int, devices: dict[str, str]) -> Described:
+    """A host; `devices` are PCI addresses with the lines of their uevent."""
+    names = sorted({"0000:00:1f.0": "", **devices})
+    uevents = {f"{pci.DEVICES}/{address}/uevent": text for address, text in devices.items()}
+    return Described(
+        files={
+            "/etc/os-release": os_release,
+            "/proc/sys/kernel/osrelease": f"{release}\n",
+            "/proc/sys/kernel/tainted": "12289\n",
+            "/proc/meminfo": f"MemTotal:       {memory_gib * 1024**2} kB\n",
+            "/proc/mounts": "proc /proc proc rw,nosuid,nodev,noexec,relatime 0 0\n"
+            "tmpfs /dev/shm tmpfs rw,nosuid,nodev,inode64 0 0\n",
+            "/proc/1/cgroup": "0::/init.scope\n",
+            "/proc/modules": "",
+            "/sys/devices/system/cpu/online": f"0-{cpus - 1}\n",
+            f"/lib/modules/{release}": "build\nkernel\nmodules.dep\n",
+            f"/lib/modules/{release}/build": "Kconfig\nMakefile\ninclude\n",
+            "/dev": "null\nzero\n",
+            "/usr/local": "bin\nlib\n",
+            pci.DEVICES: "".join(f"{name}\n" for name in names),
+            f"{pci.DEVICES}/0000:00:1f.0/uevent": "PCI_CLASS=60100\nPCI_ID=8086:1B81\nPCI_SLOT_NAME=0000:00:1f.0\n",
+            **uevents,
+        },
+        runs={
+            ("uname", "-m"): done("x86_64\n"),
+            system.ENVIRONMENT: done("\n"),
+            container_toolkit.HOOK: Result(code=127, out="", err=""),
+            module_command(release): Result(code=1, out="", err="modinfo: ERROR: Module nvidia not found.\n"),
+        },
+    )  # fmt: skip
+
+
+def module_command(release: str) -> tuple[str, ...]:
+    return ("modinfo", "-k", release, *kernel.MODULE_NAMES)
+
+
+def gpu(address: str, pci_id: str, driver: str | None = "nvidia", pci_class: str = "30200") -> dict[str, str]:
+    bound = f"DRIVER={driver}\n" if driver else ""
+    return {address: f"{bound}PCI_CLASS={pci_class}\nPCI_ID={pci_id}\nPCI_SLOT_NAME={address}\n"}
+
+
+def module(release: str, version: str, licence: str, signer: str | None) -> Described:
+    """An nvidia module built for that kernel, not loaded."""
+    text = MODINFO.format(
+        kernel=release, version=version, licence=licence, signature=SIGNATURE.format(signer) if signer else ""
+    )
+    return Described(runs={module_command(release): Result(code=1, out=text, err="")})
+
+
+def loaded(nvrm: str, version: str, gpus: int, *, uvm: int = 509, extra: tuple[str, ...] = ()) -> Described:
+    """The module at work: /proc, its device nodes."""
+    nodes = {f"/dev/nvidia{n}": (195, n) for n in range(gpus)}
+    nodes |= {"/dev/nvidiactl": (195, 255), "/dev/nvidia-uvm": (uvm, 0), "/dev/nvidia-uvm-tools": (uvm, 1)}
+    names = sorted([path.removeprefix("/dev/") for path in nodes] + ["null", "zero"])
+    modules = ("nvidia_uvm", "nvidia_drm", "nvidia_modeset", "nvidia", *extra)
+    return Described(
+        files={
+            "/proc/driver/nvidia/version": f"NVRM version: {nvrm.format(version)}\nGCC version:  gcc version 12.3.0\n",
+            "/proc/modules": "".join(f"{name} 1 0 - Live 0x0000000000000000 (OE)\n" for name in modules),
+            "/dev": "".join(f"{name}\n" for name in names),
+        },
+        nodes=nodes,
+    )
+
+
+def libraries(folder: str, version: str) -> Described:
+    names = ("libcuda", "libnvidia-ml")
+    return Described(links={f"{folder}/{name}.so.1": f"{folder}/{name}.so.{version}" for name in names})
+
+
+def engine(version: str, api: str, **info: Any) -> Described:
+    """Docker Engine's answers, shortened to the keys that gpucheck reads."""
+    client = {"Version": version, "ApiVersion": api, "DefaultAPIVersion": api, "Os": "linux", "Arch": "amd64",
+              "Context": "default"}  # fmt: skip
+    server = {
+        "Platform": {"Name": "Docker Engine - Community"}, "Components": [{"Name": "Engine", "Version": version}],
+        "Version": version, "ApiVersion": api, "Os": "linux", "Arch": "amd64",
+    }  # fmt: skip
+    runc = {"io.containerd.runc.v2": {"path": "runc"}, "runc": {"path": "runc"}}
+    told = {
+        "Driver": "overlay2", "CgroupDriver": "systemd", "CgroupVersion": "2", "DefaultRuntime": "runc",
+        "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"], "Warnings": None,
+        **info, "Runtimes": {**runc, **info.get("Runtimes", {})},
+    }  # fmt: skip
+    return Described(
+        runs={
+            docker.VERSION: done(json.dumps({"Client": client, "Server": server}) + "\n"),
+            docker.INFO: done(json.dumps(told) + "\n"),
+        }
+    )
+
+
+def unreachable(version: str, api: str, said: str) -> Described:
+    client = {"Client": {"Version": version, "ApiVersion": api, "Context": "default"}, "Server": None}
+    return Described(runs={docker.VERSION: Result(code=1, out=json.dumps(client) + "\n", err=f"{said}\n")})
+
+
+NVIDIA_RUNTIME = {"nvidia": {"path": "nvidia-container-runtime"}}
+DAEMON_JSON = '{\n    "runtimes": {\n        "nvidia": {\n            "args": [],\n            "path": '
+DAEMON_JSON += '"nvidia-container-runtime"\n        }\n    }\n}\n'
+
+
+def toolkit(version: str) -> Described:
+    """The NVIDIA Container Toolkit, registered with Docker."""
+    return Described(
+        files={"/etc/docker/daemon.json": DAEMON_JSON},
+        runs={
+            ("nvidia-ctk", "--version"): done(
+                f"NVIDIA Container Toolkit CLI version {version}\ncommit: 0123456789ab\n"
+            ),
+            container_toolkit.HOOK: done("/usr/bin/nvidia-container-runtime-hook\n"),
+        },
+        nodes={"/usr/bin/nvidia-cdi-hook": (0, 0)},
+    )
+
+
+def cdi(path: str, folder: str, version: str, gpus: int, uvm: int) -> Described:
+    """A spec as `nvidia-ctk cdi generate` writes it, shortened to two libraries and one hook."""
+
+    def node(name: str, major: int, minor: int, pad: str) -> str:
+        return f"{pad}- path: /dev/{name}\n{pad}  major: {major}\n{pad}  minor: {minor}\n"
+
+    def device(name: str, numbers: range) -> str:
+        nodes = "".join(node(f"nvidia{n}", 195, n, " " * 8) for n in numbers)
+        return f'  - name: "{name}"\n    containerEdits:\n      deviceNodes:\n{nodes}'
+
+    def mount(name: str) -> str:
+        file = f"{folder}/{name}.so.{version}"
+        return f"    - hostPath: {file}\n      containerPath: {file}\n      options: [ro, nosuid, nodev, rbind]\n"
+
+    text = (
+        "---\ncdiVersion: 0.5.0\nkind: nvidia.com/gpu\ndevices:\n"
+        + "".join(device(str(n), range(n, n + 1)) for n in range(gpus))
+        + device("all", range(gpus))
+        + "containerEdits:\n  env:\n    - NVIDIA_VISIBLE_DEVICES=void\n  deviceNodes:\n"
+        + node("nvidia-uvm", uvm, 0, " " * 4)
+        + node("nvidiactl", 195, 255, " " * 4)
+        + "  hooks:\n    - hookName: createContainer\n      path: /usr/bin/nvidia-cdi-hook\n      args:\n"
+        + f"        - nvidia-cdi-hook\n        - update-ldcache\n        - --folder\n        - {folder}\n  mounts:\n"
+        + mount("libcuda")
+        + mount("libnvidia-ml")
+    )
+    parent, _, name = path.rpartition("/")
+    return Described(files={parent: f"{name}\n", path: text})
+
+
+def python(path: str, *packages: str, files: dict[str, str] | None = None) -> Described:
+    """`packages` are metadata folders; `files` are below site-packages."""
+    site = path.replace("/bin/python3", "/lib/python3.12/site-packages")
+    out = "".join(f"{line}\n" for line in (path, *(f"{site}/{package}" for package in packages)))
+    return Described(
+        files={f"{site}/{name}": text for name, text in (files or {}).items()},
+        runs={frameworks.COMMAND: done(out)},
+    )
+
+
+def tensorflow(version: str, cuda: str, cudnn: str) -> Described:
+    info = (
+        f"build_info = collections.OrderedDict([\n  ('cuda_version', '{cuda}'),\n  ('cudnn_version', '{cudnn[0]}'),\n"
+    )
+    info += "  ('is_cuda_build', True),\n  ('is_rocm_build', False)\n])\n"
+    return python(
+        "/home/user/.venv/bin/python3", "keras-3.12.0.dist-info", f"nvidia_cudnn_cu12-{cudnn}.dist-info",
+        f"tensorflow-{version}.dist-info", files={"tensorflow/python/platform/build_info.py": info},
+    )  # fmt: skip

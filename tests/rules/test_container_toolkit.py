@@ -1,0 +1,130 @@
+"""How GPUs reach a container."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpucheck.facts import CdiSpec, ContainerToolkit, DeviceNode, Docker, Driver, System, Version
+from gpucheck.model import Finding, Status
+
+PASS, FAIL, SKIP, UNKNOWN = Status
+
+SYSTEM = System(
+    os="Debian GNU/Linux 12", os_family="debian", os_id="debian", kernel="6.1.0-30-amd64", arch="x86_64", cpus=8,
+    memory_bytes=2**35, shm_bytes=2**34, container=None, wsl=False, environment={},
+)  # fmt: skip
+WSL, CONTAINER = replace(SYSTEM, wsl=True), replace(SYSTEM, container="docker")
+DOCKER = Docker(
+    client=Version("27.0"), server=Version("27.0"), product="docker", api=Version("1.46"), error=None,
+    context="default", runtimes=("runc",), default_runtime="runc", cdi_spec_dirs=(), cdi_devices=(),
+    cgroup_driver="systemd", storage_driver="overlay2", rootless=False, warnings=(),
+)  # fmt: skip
+SPEC = CdiSpec(
+    path="/etc/cdi/nvidia.yaml", error=None, version="0.6.0", kind="nvidia.com/gpu", devices=("0", "all"),
+    missing_paths=(), driver_version=Version("570.124.06"), device_nodes=(),
+)  # fmt: skip
+TOOLKIT = ContainerToolkit(version=Version("1.17.8"), hook=False, daemon_json=(), daemon_json_error=None, cdi_specs=())
+NONE = replace(TOOLKIT, version=None)
+UVM = DeviceNode(path="/dev/nvidia-uvm", major=509, minor=0, mode="666", group="root")
+DRIVER = Driver(version=Version("570.124.06"), open_module=True, libraries=(), devices=(UVM,))
+
+
+def with_spec(**fields: Any) -> ContainerToolkit:
+    return replace(TOOLKIT, cdi_specs=(replace(SPEC, **fields),))
+
+
+CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
+    ("container_toolkit.installed", (SYSTEM, TOOLKIT), PASS, "1.17.8"),
+    ("container_toolkit.installed", (SYSTEM, replace(NONE, hook=True)), PASS, "hook"),
+    ("container_toolkit.installed", (SYSTEM, replace(NONE, cdi_specs=(SPEC,))), PASS, "/etc/cdi/nvidia.yaml"),
+    ("container_toolkit.installed", (SYSTEM, NONE), FAIL, "neither"),
+    ("container_toolkit.installed", (CONTAINER, NONE), SKIP, "host"),
+    (
+        "container_toolkit.gpus-injectable",
+        (SYSTEM, replace(DOCKER, runtimes=("nvidia", "runc")), TOOLKIT),
+        PASS,
+        "runtime",
+    ),
+    ("container_toolkit.gpus-injectable", (SYSTEM, DOCKER, replace(TOOLKIT, hook=True)), PASS, "hook"),
+    (
+        "container_toolkit.gpus-injectable",
+        (SYSTEM, replace(DOCKER, cdi_devices=("amd.com/gpu=0", "nvidia.com/gpu=all")), TOOLKIT),
+        PASS,
+        "nvidia.com/gpu=all",
+    ),
+    (
+        "container_toolkit.gpus-injectable",
+        (SYSTEM, replace(DOCKER, server=Version("28.2.0")), with_spec()),
+        PASS,
+        "CDI",
+    ),
+    # Before 28.2 Docker reads no CDI spec unless told to.
+    (
+        "container_toolkit.gpus-injectable",
+        (SYSTEM, replace(DOCKER, server=Version("28.1.1")), with_spec()),
+        FAIL,
+        "runc",
+    ),
+    (
+        "container_toolkit.gpus-injectable",
+        (SYSTEM, DOCKER, replace(TOOLKIT, daemon_json=("nvidia",))),
+        FAIL,
+        "daemon.json",
+    ),
+    (
+        "container_toolkit.gpus-injectable",
+        (SYSTEM, DOCKER, replace(TOOLKIT, daemon_json_error="not JSON")),
+        FAIL,
+        "not JSON",
+    ),
+    ("container_toolkit.gpus-injectable", (SYSTEM, replace(DOCKER, product="podman"), with_spec()), PASS, "CDI"),
+    ("container_toolkit.gpus-injectable", (SYSTEM, replace(DOCKER, product="podman"), TOOLKIT), FAIL, "Podman"),
+    ("container_toolkit.gpus-injectable", (CONTAINER, DOCKER, TOOLKIT), SKIP, "host"),
+    ("container_toolkit.cdi-fresh", (SYSTEM, with_spec(), DRIVER), PASS, "570.124.06"),
+    (
+        "container_toolkit.cdi-fresh",
+        (SYSTEM, with_spec(driver_version=Version("550.54.14")), DRIVER),
+        FAIL,
+        "550.54.14",
+    ),
+    (
+        "container_toolkit.cdi-fresh",
+        (SYSTEM, with_spec(missing_paths=("/usr/bin/nvidia-smi",)), DRIVER),
+        FAIL,
+        "/usr/bin/nvidia-smi",
+    ),
+    # nvidia-smi works with such a spec, and cuInit fails with 999.
+    (
+        "container_toolkit.cdi-fresh",
+        (SYSTEM, with_spec(device_nodes=(replace(UVM, major=510),)), DRIVER),
+        FAIL,
+        "510:0",
+    ),
+    ("container_toolkit.cdi-fresh", (SYSTEM, with_spec(device_nodes=(UVM,)), DRIVER), PASS, "1 CDI spec"),
+    ("container_toolkit.cdi-fresh", (SYSTEM, with_spec(error="not YAML (line 3)", kind=None), DRIVER), FAIL, "line 3"),
+    ("container_toolkit.cdi-fresh", (SYSTEM, with_spec(kind="amd.com/gpu"), DRIVER), SKIP, "no CDI spec"),
+    ("container_toolkit.cdi-fresh", (CONTAINER, with_spec(), DRIVER), SKIP, "host"),
+]
+
+
+@pytest.mark.parametrize(("rule", "facts", "status", "says"), CASES)
+def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...], status: Status, says: str) -> None:
+    finding = judged(rule, *facts)
+    assert finding.status is status, finding.message
+    assert says in finding.message
+
+
+def test_a_spec_is_written_again_only_where_the_tool_is(judged: Callable[..., Finding]) -> None:
+    old = with_spec(driver_version=Version("550.54.14"))
+    with_tool, without = (
+        judged("container_toolkit.cdi-fresh", SYSTEM, toolkit, DRIVER).remedy
+        for toolkit in (old, replace(old, version=None))
+    )
+    assert with_tool
+    assert without
+    assert "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml" in with_tool.commands_for("debian")[0]
+    assert without.commands_for("debian") == ()

@@ -1,0 +1,122 @@
+"""Wheels against the driver and the GPU."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from gpucheck.facts import Driver, Frameworks, Gpu, Nvml, Package, Version
+from gpucheck.model import Finding, Status
+
+PASS, FAIL, SKIP, UNKNOWN = Status
+
+
+def wheels(*given: tuple[str, str, str | None]) -> Frameworks:
+    """(name, version, CUDA); the CUDA "cpu" is a CPU-only build."""
+    packages = [
+        Package(
+            name=name, version=Version(version), path="/venv/site-packages",
+            cuda=Version(cuda) if cuda and cuda != "cpu" else None,
+            cpu_only=None if cuda is None else cuda == "cpu",
+        )
+        for name, version, cuda in given
+    ]  # fmt: skip
+    return Frameworks(python="/venv/bin/python3", packages=tuple(packages))
+
+
+def driver(version: str | None) -> Driver:
+    return Driver(version=Version(version) if version else None, open_module=None, libraries=(), devices=())
+
+
+def gpu(capability: str, cuda: str | None = None) -> Nvml:
+    return Nvml(
+        cuda_version=Version(cuda) if cuda else None,
+        gpus=(Gpu(index=0, name="a GPU", compute_capability=Version(capability)),),
+    )
+
+
+TF = ("tensorflow", "2.21.0", "12.5.1")
+TORCH = ("torch", "2.15.0", "13.2")
+CUDNN = ("nvidia-cudnn-cu12", "9.3.0.75", "12")
+
+
+CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
+    ("frameworks.no-tensorflow-gpu", (wheels(TF),), PASS, "/venv/bin/python3"),
+    ("frameworks.no-tensorflow-gpu", (wheels(("tensorflow-gpu", "2.10.1", "11.2")),), FAIL, "2.10.1"),
+    ("frameworks.no-tensorflow-gpu", (Frameworks(python=None, packages=()),), SKIP, "python3"),
+    ("frameworks.cuda-build", (wheels(TF, TORCH),), PASS, "2.21.0"),
+    ("frameworks.cuda-build", (wheels(TF, ("torch", "2.15.0+cpu", "cpu")),), FAIL, "2.15.0+cpu"),
+    ("frameworks.cuda-build", (wheels(("keras", "3.15.1", None)),), SKIP, "no framework"),
+    ("frameworks.wheel-fits-driver", (wheels(TF), driver("525.60.13")), PASS, "525.60.13"),
+    ("frameworks.wheel-fits-driver", (wheels(TF), driver("520.61.05")), FAIL, "525.60.13"),
+    ("frameworks.wheel-fits-driver", (wheels(TF, TORCH), driver("570.124.06")), FAIL, "580.65.06"),
+    ("frameworks.wheel-fits-driver", (wheels(("jax-cuda12-plugin", "0.12.0", "12")), driver("525.60.13")), PASS, "jax"),
+    ("frameworks.wheel-fits-driver", (wheels(TORCH), driver(None), gpu("8.9", "12.8")), FAIL, "12.8"),
+    ("frameworks.wheel-fits-driver", (wheels(TF), driver(None), gpu("8.9", "12.8")), PASS, "12.8"),
+    ("frameworks.wheel-fits-driver", (wheels(TF), driver(None)), UNKNOWN, "12.5.1"),
+    # NVIDIA's own wheels belong to a framework.
+    (
+        "frameworks.wheel-fits-driver",
+        (wheels(("nvidia-cublas-cu12", "12.5.3.2", "12")), driver("470.82.01")),
+        SKIP,
+        "no framework",
+    ),
+    ("frameworks.wheel-fits-driver", (wheels(("torch", "2.15.0", "cpu")), driver("470.82.01")), SKIP, "no framework"),
+    ("frameworks.wheel-fits-gpu", (wheels(TF), driver("525.60.13"), gpu("9.0")), PASS, "9.0"),
+    ("frameworks.wheel-fits-gpu", (wheels(TF), driver("525.60.13"), gpu("7.5")), PASS, "7.5"),
+    ("frameworks.wheel-fits-gpu", (wheels(TF), driver("580.65.06"), gpu("12.0")), FAIL, "reported to fail"),
+    ("frameworks.wheel-fits-gpu", (wheels(TF), driver("580.65.06"), gpu("10.0")), PASS, "first use"),
+    ("frameworks.wheel-fits-gpu", (wheels(TF), driver("550.54.14"), gpu("10.0")), FAIL, "555.42.06"),
+    ("frameworks.wheel-fits-gpu", (wheels(TF), driver("525.60.13"), gpu("5.2")), FAIL, "5.2"),
+    (
+        "frameworks.wheel-fits-gpu",
+        (wheels(("tensorflow", "2.13.1", "11.8")), driver("525.60.13"), gpu("9.0")),
+        PASS,
+        "first use",
+    ),
+    (
+        "frameworks.wheel-fits-gpu",
+        (wheels(("torch", "2.7.0+cu128", "12.8")), driver("570.26"), gpu("6.1")),
+        FAIL,
+        "6.1",
+    ),
+    ("frameworks.wheel-fits-gpu", (wheels(TORCH), driver("595.45.04"), gpu("7.0")), FAIL, "dropped"),
+    ("frameworks.wheel-fits-gpu", (wheels(TORCH), driver("595.45.04"), gpu("9.0")), SKIP, "table"),
+    ("frameworks.wheel-fits-gpu", (wheels(("torch", "2.9.1", "12.8")), driver("570.26"), gpu("12.0")), PASS, "12.0"),
+    (
+        "frameworks.wheel-fits-gpu",
+        (wheels(("torch", "2.9.1+cu126", "12.6")), driver("570.26"), gpu("12.0")),
+        FAIL,
+        "12.0",
+    ),
+    (
+        "frameworks.wheel-fits-gpu",
+        (wheels(("torch", "2.11.0+cu128", "12.8")), driver("570.26"), gpu("7.0")),
+        FAIL,
+        "7.0",
+    ),
+    (
+        "frameworks.wheel-fits-gpu",
+        (wheels(("tensorflow", "9.9.0", "12.5")), driver("580.65.06"), gpu("9.0")),
+        SKIP,
+        "table",
+    ),
+    ("frameworks.wheel-fits-gpu", (wheels(TF), driver("580.65.06")), SKIP, "GPU"),
+    ("frameworks.cudnn-supports-gpu", (wheels(TF, CUDNN), gpu("6.0")), PASS, "9.3.0.75"),
+    ("frameworks.cudnn-supports-gpu", (wheels(TF, ("nvidia-cudnn-cu12", "9.28.0.1", "12")), gpu("6.0")), FAIL, "9.11"),
+    ("frameworks.cudnn-supports-gpu", (wheels(TF), gpu("6.0")), SKIP, "no cuDNN wheel"),
+    ("frameworks.cudnn-new-enough", (wheels(TF, CUDNN),), PASS, "9.3"),
+    ("frameworks.cudnn-new-enough", (wheels(TF, ("nvidia-cudnn-cu12", "9.1.0.70", "12")),), FAIL, "9.1.0.70"),
+    ("frameworks.cudnn-new-enough", (wheels(("tensorflow", "2.16.2", "12.3"), CUDNN),), FAIL, "8.9"),
+    ("frameworks.cudnn-new-enough", (wheels(("tensorflow", "9.9.0", None), CUDNN),), SKIP, "table"),
+    ("frameworks.cudnn-new-enough", (wheels(TF),), SKIP, "not both"),
+]
+
+
+@pytest.mark.parametrize(("rule", "facts", "status", "says"), CASES)
+def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...], status: Status, says: str) -> None:
+    finding = judged(rule, *facts)
+    assert finding.status is status, finding.message
+    assert says in finding.message

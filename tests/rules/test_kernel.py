@@ -1,0 +1,83 @@
+"""The kernel module: built, allowed, and not in another driver's way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpucheck.facts import DeviceNode, Driver, Kernel, Library, Pci, PciDevice, System, Version
+from gpucheck.model import Finding, Status
+
+PASS, FAIL, SKIP, UNKNOWN = Status
+
+SYSTEM = System(
+    os="Debian GNU/Linux 12", os_family="debian", os_id="debian", kernel="6.1.0-30-amd64", arch="x86_64", cpus=8,
+    memory_bytes=2**35, shm_bytes=2**34, container=None, wsl=False, environment={},
+)  # fmt: skip
+WSL, CONTAINER = replace(SYSTEM, wsl=True), replace(SYSTEM, container="docker")
+CTL = DeviceNode(path="/dev/nvidiactl", major=195, minor=255, mode="666", group="root")
+GPU0 = DeviceNode(path="/dev/nvidia0", major=195, minor=0, mode="666", group="root")
+UVM = DeviceNode(path="/dev/nvidia-uvm", major=509, minor=0, mode="666", group="root")
+DXG = DeviceNode(path="/dev/dxg", major=10, minor=127, mode="666", group="root")
+LIBRARIES = tuple(
+    Library(path=f"/usr/lib/x86_64-linux-gnu/{name}.so.570.124.06", version=Version("570.124.06"))
+    for name in ("libcuda", "libnvidia-ml")
+)
+DRIVER = Driver(version=Version("570.124.06"), open_module=True, libraries=LIBRARIES, devices=(CTL, GPU0, UVM))
+NO_DRIVER = Driver(version=None, open_module=None, libraries=(), devices=())
+KERNEL = Kernel(
+    release="6.1.0-30-amd64", modules=("nvidia", "nvidia_uvm"), module_version=Version("570.124.06"),
+    module_licence="Dual MIT/GPL", module_signer=None, headers=True, secure_boot=False, taints=0,
+)  # fmt: skip
+
+
+def bus(*devices: tuple[str, str | None]) -> Pci:
+    """(device id, driver) of each GPU."""
+    gpus = [PciDevice(address=f"0000:{i + 1:02x}:00.0", device_id=d, driver=by) for i, (d, by) in enumerate(devices)]
+    return Pci(gpus=tuple(gpus), nvswitches=())
+
+
+H100, T4, V100, RTX5090 = "2330", "1eb8", "1db1", "2b85"
+
+CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
+    ("kernel.module-built", (SYSTEM, KERNEL, DRIVER), PASS, "570.124.06"),
+    ("kernel.module-built", (SYSTEM, KERNEL, NO_DRIVER), PASS, "6.1.0-30-amd64"),
+    ("kernel.module-built", (SYSTEM, replace(KERNEL, module_version=None), NO_DRIVER), FAIL, "are here"),
+    (
+        "kernel.module-built",
+        (SYSTEM, replace(KERNEL, module_version=None, headers=False), NO_DRIVER),
+        FAIL,
+        "missing too",
+    ),
+    ("kernel.module-built", (CONTAINER, replace(KERNEL, module_version=None), NO_DRIVER), SKIP, "docker"),
+    ("kernel.module-built", (WSL, replace(KERNEL, module_version=None), NO_DRIVER), SKIP, "Windows"),
+    ("kernel.nouveau-absent", (SYSTEM, KERNEL, bus((T4, "nvidia"))), PASS, "not loaded"),
+    (
+        "kernel.nouveau-absent",
+        (SYSTEM, replace(KERNEL, modules=("nouveau",)), bus((T4, None))),
+        PASS,
+        "though it is loaded",
+    ),
+    ("kernel.nouveau-absent", (SYSTEM, KERNEL, bus((T4, "nouveau"), (T4, None))), FAIL, "1 of 2"),
+    ("kernel.nouveau-absent", (CONTAINER, KERNEL, bus((T4, "nouveau"))), SKIP, "host"),
+    ("kernel.secure-boot-allows-module", (SYSTEM, KERNEL, NO_DRIVER), PASS, "off"),
+    ("kernel.secure-boot-allows-module", (SYSTEM, replace(KERNEL, secure_boot=None), NO_DRIVER), PASS, "UEFI"),
+    ("kernel.secure-boot-allows-module", (SYSTEM, replace(KERNEL, secure_boot=True), DRIVER), PASS, "accepted"),
+    ("kernel.secure-boot-allows-module", (SYSTEM, replace(KERNEL, secure_boot=True), NO_DRIVER), FAIL, "570.124.06"),
+    (
+        "kernel.secure-boot-allows-module",
+        (SYSTEM, replace(KERNEL, secure_boot=True, module_signer="Canonical"), NO_DRIVER),
+        UNKNOWN,
+        "Canonical",
+    ),
+]
+
+
+@pytest.mark.parametrize(("rule", "facts", "status", "says"), CASES)
+def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...], status: Status, says: str) -> None:
+    finding = judged(rule, *facts)
+    assert finding.status is status, finding.message
+    assert says in finding.message

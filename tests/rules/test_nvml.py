@@ -1,0 +1,101 @@
+"""NVML and the GPUs it sees."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpucheck.facts import CallError, Gpu, MigDevice, Nvml, Pci, PciDevice, System, Version
+from gpucheck.model import Finding, Status
+
+PASS, FAIL, SKIP, UNKNOWN = Status
+
+SYSTEM = System(
+    os="Debian GNU/Linux 12", os_family="debian", os_id="debian", kernel="6.1.0-30-amd64", arch="x86_64", cpus=8,
+    memory_bytes=2**35, shm_bytes=2**34, container=None, wsl=False, environment={},
+)  # fmt: skip
+WSL, CONTAINER = replace(SYSTEM, wsl=True), replace(SYSTEM, container="docker")
+NVML = Nvml(
+    driver_version=Version("570.124.06"), cuda_version=Version("12.8"),
+    gpus=(
+        Gpu(index=0, uuid="GPU-a", pci_address="0000:01:00.0", compute_mode="default", mig=False),
+        Gpu(index=1, uuid="GPU-b", pci_address="0000:02:00.0", compute_mode="exclusive_process"),
+    ),
+)  # fmt: skip
+MIG = MigDevice(
+    index=0, uuid="MIG-c", name=None, profile="3g.20gb", gpu_instance=1, compute_instance=0, memory_total_bytes=None,
+    memory_used_bytes=None,
+)  # fmt: skip
+
+
+def failed(code: int, name: str, call: str = "nvmlInitWithFlags") -> Nvml:
+    return Nvml(error=CallError(call=call, code=code, name=name))
+
+
+def first(**fields: Any) -> Nvml:
+    """The two GPUs, the first changed."""
+    return replace(NVML, gpus=(replace(NVML.gpus[0], **fields), NVML.gpus[1]))
+
+
+def lost(code: int, name: str, call: str) -> Nvml:
+    return first(errors=(CallError(call=call, code=code, name=name),))
+
+
+def bus(*drivers: str | None) -> Pci:
+    gpus = [PciDevice(address=f"0000:{i + 1:02x}:00.0", device_id="2330", driver=by) for i, by in enumerate(drivers)]
+    return Pci(gpus=tuple(gpus), nvswitches=())
+
+
+CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
+    ("nvml.answers", (SYSTEM, NVML), PASS, "12.8"),
+    ("nvml.answers", (SYSTEM, failed(18, "LIB_RM_VERSION_MISMATCH")), FAIL, "18"),
+    ("nvml.answers", (SYSTEM, failed(9, "DRIVER_NOT_LOADED")), FAIL, "9"),
+    ("nvml.answers", (CONTAINER, failed(12, "LIBRARY_NOT_FOUND")), FAIL, "libnvidia-ml.so.1"),
+    ("nvml.answers", (CONTAINER, failed(999, "UNKNOWN")), FAIL, "999"),
+    ("nvml.answers", (SYSTEM,), UNKNOWN, "Nvml"),
+    ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", "nvidia")), PASS, "2"),
+    ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", "nvidia", "nvidia")), FAIL, "2 of 3"),
+    ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", "nvidia", "vfio-pci")), PASS, "2"),
+    ("nvml.all-gpus", (CONTAINER, NVML, bus("nvidia", "nvidia", "nvidia")), PASS, "2"),
+    ("nvml.all-gpus", (WSL, NVML, bus()), PASS, "2"),
+    (
+        "nvml.all-gpus",
+        (SYSTEM, lost(15, "GPU_IS_LOST", "nvmlDeviceGetMemoryInfo"), bus("nvidia", "nvidia")),
+        FAIL,
+        "15",
+    ),
+    ("nvml.all-gpus", (SYSTEM, lost(999, "UNKNOWN", "nvmlDeviceGetHandleByIndex_v2")), FAIL, "999"),
+    ("nvml.all-gpus", (SYSTEM, lost(999, "UNKNOWN", "nvmlDeviceGetPowerUsage")), PASS, "2"),
+    ("nvml.all-gpus", (SYSTEM, Nvml()), FAIL, "no GPU"),
+    ("nvml.all-gpus", (SYSTEM, failed(9, "DRIVER_NOT_LOADED")), SKIP, "NVML"),
+    ("nvml.fabric-ready", (NVML,), SKIP, "fabric"),
+    ("nvml.fabric-ready", (first(fabric_state="completed", fabric_status="SUCCESS"),), PASS, "1"),
+    ("nvml.fabric-ready", (first(fabric_state="in_progress"),), FAIL, "1 of 1"),
+    ("nvml.fabric-ready", (first(fabric_state="completed", fabric_status="NOT_SUPPORTED"),), FAIL, "NOT_SUPPORTED"),
+    ("nvml.compute-allowed", (NVML,), PASS, "exclusive_process"),
+    ("nvml.compute-allowed", (first(compute_mode="prohibited"),), FAIL, "1 of 2"),
+    ("nvml.compute-allowed", (Nvml(),), SKIP, "compute mode"),
+    ("nvml.mig-has-instances", (first(mig=True, mig_devices=(MIG, MIG)),), PASS, "2"),
+    ("nvml.mig-has-instances", (first(mig=True),), FAIL, "0 instances"),
+    ("nvml.mig-has-instances", (NVML,), SKIP, "MIG"),
+]
+
+
+@pytest.mark.parametrize(("rule", "facts", "status", "says"), CASES)
+def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...], status: Status, says: str) -> None:
+    finding = judged(rule, *facts)
+    assert finding.status is status, finding.message
+    assert says in finding.message
+
+
+def test_the_missing_gpu_is_named(judged: Callable[..., Finding]) -> None:
+    assert judged("nvml.all-gpus", SYSTEM, NVML, bus("nvidia", "nvidia", "nvidia")).affects == ("0000:03:00.0",)
+
+
+def test_a_container_that_lost_its_devices_is_started_again(judged: Callable[..., Finding]) -> None:
+    remedy = judged("nvml.answers", CONTAINER, failed(999, "UNKNOWN")).remedy
+    assert remedy
+    assert "start the container again" in remedy.text

@@ -1,0 +1,58 @@
+"""The GPU on the bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from gpucheck.facts import DeviceNode, Driver, Library, Pci, PciDevice, System
+from gpucheck.model import Finding, Status
+
+PASS, FAIL, SKIP, UNKNOWN = Status
+
+SYSTEM = System(
+    os="Debian GNU/Linux 12", os_family="debian", os_id="debian", kernel="6.1.0-30-amd64", arch="x86_64", cpus=8,
+    memory_bytes=2**35, shm_bytes=2**34, container=None, wsl=False, environment={},
+)  # fmt: skip
+WSL, CONTAINER = replace(SYSTEM, wsl=True), replace(SYSTEM, container="docker")
+DXG = DeviceNode(path="/dev/dxg", major=10, minor=127, mode="666", group="root")
+GPU0 = DeviceNode(path="/dev/nvidia0", major=195, minor=0, mode="666", group="root")
+NO_DRIVER = Driver(version=None, open_module=None, libraries=(), devices=())
+WSL_DRIVER = replace(
+    NO_DRIVER, libraries=(Library(path="/usr/lib/wsl/lib/libcuda.so.1.1", version=None),), devices=(DXG,)
+)
+
+
+def bus(*devices: tuple[str, str | None]) -> Pci:
+    """(device id, driver) of each GPU."""
+    gpus = [PciDevice(address=f"0000:{i + 1:02x}:00.0", device_id=d, driver=by) for i, (d, by) in enumerate(devices)]
+    return Pci(gpus=tuple(gpus), nvswitches=())
+
+
+H100, T4, V100, RTX5090 = "2330", "1eb8", "1db1", "2b85"
+
+CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
+    ("pci.gpu-present", (SYSTEM, bus((H100, "nvidia"), (H100, None))), PASS, "2 NVIDIA GPUs"),
+    ("pci.gpu-present", (SYSTEM, bus((T4, None)), NO_DRIVER), PASS, "0000:01:00.0"),
+    ("pci.gpu-present", (SYSTEM, bus(), NO_DRIVER), FAIL, "this machine has no NVIDIA GPU"),
+    ("pci.gpu-present", (CONTAINER, bus(), replace(NO_DRIVER, devices=(GPU0,))), PASS, "/dev/nvidia0"),
+    ("pci.gpu-present", (SYSTEM, NO_DRIVER), UNKNOWN, "could not be looked at"),
+    ("pci.gpu-present", (WSL, bus(), WSL_DRIVER), PASS, "/dev/dxg"),
+    # /dev/dxg is there for every maker's GPU; NVIDIA's libraries are not.
+    ("pci.gpu-present", (WSL, bus(), replace(WSL_DRIVER, libraries=())), FAIL, "none of NVIDIA's libraries"),
+    ("pci.gpu-present", (WSL, bus(), NO_DRIVER), FAIL, "no /dev/dxg"),
+    ("pci.not-passed-through", (bus((T4, "nvidia"), (T4, "vfio-pci")),), PASS, "1 of 2"),
+    ("pci.not-passed-through", (bus((T4, None)),), PASS, "none of 1"),
+    ("pci.not-passed-through", (bus((T4, "vfio-pci"), (T4, "vfio-pci")),), FAIL, "all 2"),
+    ("pci.not-passed-through", (bus(),), SKIP, "no NVIDIA GPU"),
+]
+
+
+@pytest.mark.parametrize(("rule", "facts", "status", "says"), CASES)
+def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...], status: Status, says: str) -> None:
+    finding = judged(rule, *facts)
+    assert finding.status is status, finding.message
+    assert says in finding.message
