@@ -1,0 +1,62 @@
+"""train.json, whole and torn."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpucheck.host import CannotLook
+from gpucheck.witnesses import training
+
+EPOCH = {"loss": 1.5, "accuracy": 0.4, "val_loss": 1.4, "val_accuracy": 0.5, "seconds": 3, "steps": 205}
+TRAIN: dict[str, Any] = {
+    "history": [EPOCH, {**EPOCH, "loss": 1.1, "val_loss": None, "val_accuracy": None}], "epochs": 2, "batch_size": 32,
+    "samples": 8192, "seed": 0, "test_accuracy": 0.62, "data": {"kind": "cifar10", "source": "CIFAR-10"},
+}  # fmt: skip
+
+
+def look(folder: Path, **changes: object) -> Any:
+    (folder / "train.json").write_text(json.dumps({**TRAIN, **changes}))
+    return training.look(folder)
+
+
+def test_a_training(tmp_path: Path) -> None:
+    found = look(tmp_path)
+    assert [epoch.loss for epoch in found.history] == [1.5, 1.1]
+    assert (found.history[0].seconds, found.history[1].val_loss) == (3.0, None)
+    assert (found.epochs_asked, found.batch_size, found.samples, found.seed) == (2, 32, 8192, 0)
+    assert (found.data, found.real, found.test_accuracy) == ("CIFAR-10", True, 0.62)
+
+
+def test_synthetic_data_are_not_real(tmp_path: Path) -> None:
+    assert look(tmp_path, data={"kind": "synthetic", "source": "gratings"}).real is False
+
+
+def test_a_loss_that_is_no_number_is_kept(tmp_path: Path) -> None:
+    assert math.isnan(look(tmp_path, history=[{**EPOCH, "loss": math.nan}]).history[0].loss)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"history": None}, "history"),
+        ({"history": [{"loss": 1.0}]}, "accuracy"),
+        ({"history": [{**EPOCH, "steps": 1.5}]}, "steps"),
+        ({"history": [7]}, "history 0"),
+        ({"samples": "8192"}, "samples"),
+        ({"seed": True}, "seed"),
+        ({"data": {}}, "source"),
+    ],
+)
+def test_what_is_missing_or_of_another_type_is_named(tmp_path: Path, change: dict[str, Any], named: str) -> None:
+    with pytest.raises(CannotLook, match=rf"train\.json.*{named}"):
+        look(tmp_path, **change)
+
+
+def test_a_training_that_died_left_no_file(tmp_path: Path) -> None:
+    with pytest.raises(CannotLook, match=r"train\.json"):
+        training.look(tmp_path)
