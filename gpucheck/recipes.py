@@ -1,0 +1,118 @@
+"""The recipes of images/recipes.toml: one row, one image."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import tomllib
+from collections.abc import Mapping
+from dataclasses import MISSING, dataclass, fields
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from gpucheck.facts import Version
+from gpucheck.model import Failure
+
+_PACKAGE = Path(__file__).parent
+IMAGES = next(folder for folder in (_PACKAGE / "images", _PACKAGE.parent / "images") if folder.is_dir())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """One row. cuda, cudnn, min_driver and compute_capabilities are None where device is "cpu"."""
+
+    name: str
+    framework: str
+    version: str
+    device: str  # "cpu" or "cuda"
+    python: str  # of the base
+    pythons: tuple[str, ...]  # that the lock has wheels for
+    base: str
+    dockerfile: str  # in the images folder, as lock is
+    lock: str
+    source: str
+    checked: date
+    cuda: str | None = None
+    cudnn: str | None = None
+    min_driver: Version | None = None
+    compute_capabilities: tuple[Version, Version] | None = None  # from the first up to, not including, the second
+    folder: Path = IMAGES
+
+    @property
+    def image_tag(self) -> str:
+        return f"gpucheck/{self.framework}:{self.version}-{f'cuda{self.cuda}' if self.cuda else self.device}"
+
+    @property
+    def lock_path(self) -> Path:
+        return self.folder / self.lock
+
+    def fits(self, capability: Version) -> bool:
+        """Whether the image has machine code for GPUs of this compute capability."""
+        if self.compute_capabilities is None:
+            return False
+        low, below = self.compute_capabilities
+        return low <= capability < below
+
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The Dockerfile's build arguments that follow from the row; the base and the host's settings are not here."""
+        given = {
+            "RECIPE": self.name, "FRAMEWORK": self.framework, "FRAMEWORK_VERSION": self.version, "DEVICE": self.device,
+            "LOCK": self.lock, "CUDA": self.cuda, "CUDNN": self.cudnn, "MIN_DRIVER": self.min_driver,
+            "LOCK_SHA256": hashlib.sha256(self.lock_path.read_bytes()).hexdigest(),
+        }  # fmt: skip
+        return {name: str(value) for name, value in given.items() if value is not None}
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all that makes the image, save the base: an image with another digest is out of date."""
+        whole = hashlib.sha256((self.folder / self.dockerfile).read_bytes())
+        for name, value in sorted(self.arguments.items()):
+            whole.update(f"\0{name}={value}".encode())
+        return whole.hexdigest()
+
+
+def load(folder: Path = IMAGES) -> dict[str, Recipe]:
+    """The recipes by name, in the file's order. Raises ValueError where a row is not as it must be."""
+    rows = tomllib.loads((folder / "recipes.toml").read_text())["recipe"]
+    recipes = [_recipe(row, folder) for row in rows]
+    book = {recipe.name: recipe for recipe in recipes}
+    if len(book) != len(recipes):
+        raise ValueError("recipes.toml: two recipes have the same name")
+    return book
+
+
+def find(book: Mapping[str, Recipe], name: str) -> Recipe:
+    """The recipe of that name. Raises Failure, which suggests the nearest."""
+    if name in book:
+        return book[name]
+    near = difflib.get_close_matches(name, book, n=1, cutoff=0.4)
+    tip = f"did you mean {near[0]}?" if near else "`gpucheck build --list` shows them"
+    raise Failure(f"no recipe is called {name!r}: there are {', '.join(book)}", tip)
+
+
+def _recipe(row: Mapping[str, Any], folder: Path) -> Recipe:
+    where = f"recipes.toml: {row.get('name', 'a recipe without a name')}"
+    known = {field.name: field for field in fields(Recipe) if field.name != "folder"}
+    missing = {name for name, field in known.items() if field.default is MISSING} - row.keys()
+    if missing or row.keys() - known.keys():
+        raise ValueError(f"{where}: missing {sorted(missing)}, unknown {sorted(row.keys() - known.keys())}")
+    wanted: dict[str, type] = {"pythons": list, "checked": date, "compute_capabilities": dict}
+    for name, value in row.items():
+        if type(value) is not wanted.get(name, str):
+            raise ValueError(f"{where}: {name} is {value!r}")
+    cuda_only = {"cuda", "cudnn", "min_driver", "compute_capabilities"}
+    if {"cpu": set(), "cuda": cuda_only}.get(row["device"]) != cuda_only & row.keys():
+        raise ValueError(f"{where}: device is {row['device']!r}, and cuda alone has {', '.join(sorted(cuda_only))}")
+    for path in (row["dockerfile"], row["lock"]):
+        if not (folder / path).is_file():
+            raise ValueError(f"{where}: {path} is not there")
+    given: dict[str, Any] = {**row, "pythons": tuple(row["pythons"]), "folder": folder}
+    if row["device"] == "cuda":
+        capabilities = row["compute_capabilities"]
+        if capabilities.keys() != {"min", "below"}:
+            raise ValueError(f"{where}: compute_capabilities has min and below")
+        given["min_driver"] = Version(row["min_driver"])
+        given["compute_capabilities"] = (Version(capabilities["min"]), Version(capabilities["below"]))
+    return Recipe(**given)

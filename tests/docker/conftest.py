@@ -1,0 +1,120 @@
+"""A real Docker Engine: the one of DOCKER_HOST or of the Docker context. scripts/test starts one where it may."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import signal
+import subprocess
+import sys
+import textwrap
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gpucheck import containers, recipes
+from gpucheck.model import Failure
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+
+DEBIAN = "gpucheck/base:bookworm"  # what scripts/engine base makes
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[DockerClient]:
+    """A connected docker.DockerClient."""
+    reason, client = "", None
+    try:
+        client = containers.connect()
+    except Failure as error:
+        reason = str(error)
+    if client is None:
+        with warnings.catch_warnings():  # docker-py does not close a socket that could not connect
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
+        pytest.skip(f"{reason} (scripts/test --with-engine starts one)")
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def base(engine: DockerClient) -> str:
+    """A small image with python3 and venv that the engine has or can fetch."""
+    import docker.errors
+
+    wanted = recipes.load()["tensorflow-cpu"].base
+    if any(DEBIAN in image.tags for image in engine.images.list()):
+        return DEBIAN
+    try:
+        engine.images.pull(wanted)
+    except docker.errors.APIError as error:
+        pytest.skip(f"the engine has no {DEBIAN} and cannot fetch {wanted}: {error.explanation}")
+    return wanted
+
+
+@pytest.fixture
+def small(engine: DockerClient, tmp_path: Path) -> Iterator[Callable[..., recipes.Recipe]]:
+    """Make a recipe with nothing to install, of another's row: with its Dockerfile, or one of the test's."""
+    made: list[recipes.Recipe] = []
+
+    def make(name: str = "tensorflow-cpu", dockerfile: str | None = None) -> recipes.Recipe:
+        row = recipes.load()[name]
+        text = dockerfile or (row.folder / row.dockerfile).read_text()
+        folder = tmp_path / f"images-{len(made)}"
+        folder.mkdir()
+        (folder / "Dockerfile").write_text(text)
+        (folder / "lock.txt").write_text("")
+        made.append(
+            dataclasses.replace(
+                row, folder=folder, dockerfile="Dockerfile", lock="lock.txt", framework=f"test-{len(made)}"
+            )
+        )
+        return made[-1]
+
+    yield make
+    import docker.errors
+
+    for recipe in made:
+        try:
+            engine.images.remove(recipe.image_tag, force=True)
+        except docker.errors.ImageNotFound:
+            continue
+
+
+class Child:
+    """A Python program of its own, to be interrupted."""
+
+    def __init__(self, program: str) -> None:
+        command = [sys.executable, "-c", textwrap.dedent(program)]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def interrupt_after(self, line: str, number: int = signal.SIGINT) -> None:
+        """Send the signal once the program has printed `line`; it must end within 30 s and not as if all were well."""
+        assert self.process.stdout is not None
+        seen = []
+        for seen_line in self.process.stdout:
+            seen.append(seen_line)
+            if seen_line.strip() == line:
+                break
+        else:
+            pytest.fail("".join(seen))
+        self.process.send_signal(number)
+        assert self.process.wait(30) != 0
+
+
+@pytest.fixture
+def child() -> Iterator[Callable[[str], Child]]:
+    children: list[Child] = []
+
+    def start(program: str) -> Child:
+        children.append(Child(program))
+        return children[-1]
+
+    yield start
+    for one in children:
+        one.process.kill()
+        one.process.communicate()

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from gpucheck import containers
+from gpucheck.model import Failure
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.models.containers import Container
+
+Start = Callable[[str], Any]
+
+pytestmark = pytest.mark.docker
+
+
+def left(engine: DockerClient) -> list[Container]:
+    return engine.containers.list(all=True, filters={"label": containers.LABEL})
+
+
+def test_files_go_in_and_evidence_comes_out(engine: DockerClient, base: str, tmp_path: Path) -> None:
+    (tmp_path / "in" / "deep").mkdir(parents=True)
+    (tmp_path / "in" / "deep" / "a.txt").write_text("from outside\n")
+    (tmp_path / "out").mkdir()
+    said: list[str] = []
+    ran = containers.run(
+        base,
+        ["sh", "-c", "cat /work/deep/a.txt; cd /evidence; mkdir sub; echo $WORD > sub/b; ln -s /etc/passwd c"],
+        gpus=False, files_in={"/work": tmp_path / "in"}, collect={"/evidence": tmp_path / "out"},
+        environment={"WORD": "from inside"}, say=lambda line, _: said.append(line), client=engine,
+    )  # fmt: skip
+    assert ran.exit_code == 0
+    assert said == ["from outside"]
+    assert (tmp_path / "out/sub/b").read_text() == "from inside\n"
+    assert not (tmp_path / "out/c").exists(), "a link out of a container is not to be trusted"
+    assert ran.image_id == engine.images.get(base).id
+    assert left(engine) == []
+
+
+def test_a_run_is_limited_and_has_no_network(engine: DockerClient, base: str) -> None:
+    said: list[str] = []
+    script = "ls /sys/class/net; df -k /dev/shm | tail -1; grep -E 'NoNewPrivs|CapEff' /proc/self/status"
+    containers.run(base, ["sh", "-c", script], gpus=False, say=lambda line, _: said.append(line), client=engine)
+    assert said[0] == "lo"
+    assert said[1].split()[1] == str(containers.SHARED_MEMORY // 1024)
+    assert [row.split()[1] for row in said[2:]] == ["0" * 16, "1"]
+
+
+def test_the_exit_code_and_the_last_lines_come_back(engine: DockerClient, base: str) -> None:
+    ran = containers.run(base, ["sh", "-c", "seq 40; printf unfinished >&2; exit 7"], gpus=False, client=engine)
+    assert ran.exit_code == 7
+    assert "40" in ran.last_lines
+    assert len(ran.last_lines) == containers.LAST_LINES
+    assert not ran.oom_killed
+
+
+def test_a_command_that_is_not_there_is_a_failure(engine: DockerClient, base: str) -> None:
+    with pytest.raises(Failure, match="no-such-command"):
+        containers.run(base, ["no-such-command"], gpus=False, client=engine)
+    assert left(engine) == []
+
+
+def test_an_image_that_is_not_there_suggests_the_build(engine: DockerClient) -> None:
+    with pytest.raises(Failure) as failed:
+        containers.run("gpucheck/there-is-none:0", ["true"], gpus=False, client=engine)
+    assert "gpucheck build" in failed.value.tip
+
+
+def test_a_run_that_takes_too_long_is_ended(engine: DockerClient, base: str) -> None:
+    with pytest.raises(Failure, match="within 1 s"):
+        containers.run(base, ["sleep", "60"], gpus=False, timeout=1, client=engine)
+    assert left(engine) == []
+
+
+@pytest.mark.skipif(Path("/proc/driver/nvidia/version").exists(), reason="this machine has an NVIDIA driver")
+def test_gpus_on_an_engine_without_any_are_a_sentence(engine: DockerClient, base: str) -> None:
+    with pytest.raises(Failure) as failed:
+        containers.run(base, ["true"], gpus=True, client=engine)
+    assert "GPU" in str(failed.value) or "CDI" in str(failed.value)
+    assert "nvidia-ctk" in failed.value.tip
+    assert left(engine) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_run_that_is_interrupted_leaves_no_container(
+    engine: DockerClient, base: str, child: Start, number: int
+) -> None:
+    process = child(f"""
+        from gpucheck import cli, containers
+        cli.end_on_signals()
+        containers.run({base!r}, ["sh", "-c", "echo started; sleep 60"], gpus=False,
+                       say=lambda line, share: print(line, flush=True))
+    """)
+    process.interrupt_after("started", number)
+    assert left(engine) == []
