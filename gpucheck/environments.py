@@ -1,0 +1,181 @@
+"""containers.py without Docker: an environment of its own for each recipe on this host, and the run in it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from gpucheck.model import Failure
+
+Say = Callable[[str, float | None], None]  # a line of progress, and the share that is done (0 to 1) where it is known
+LAST_LINES = 8
+GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ended:
+    exit_code: int | None
+    signal: int | None
+    seconds: float
+    last_lines: tuple[str, ...]
+
+
+def prepare(name: str, lock: Path, pythons: Sequence[str], cache: Path, say: Say) -> Path:
+    """The interpreter of an environment that holds exactly `lock`; made on first use. Raises Failure.
+
+    `pythons` are the versions that the lock has wheels for: ("3.11", "3.12"). The user's own packages and
+    environment are neither seen nor touched.
+    """
+    python = _interpreter(pythons)
+    digest = hashlib.sha256(lock.read_bytes() + python.encode()).hexdigest()[:12]
+    home = cache / "environments" / f"{name}-{digest}"
+    complete = home / "complete"
+    home.parent.mkdir(parents=True, exist_ok=True)
+    with _locked(home.with_suffix(".lock"), say):
+        if not complete.exists():
+            shutil.rmtree(home, ignore_errors=True)
+            try:
+                _install(python, home, lock, say)
+                complete.touch()
+            finally:
+                if not complete.exists():
+                    shutil.rmtree(home, ignore_errors=True)
+    return home / "bin" / "python"
+
+
+def run(
+    argv: Sequence[str], environment: Mapping[str, str], errors: Path, say: Say, timeout: float | None = None
+) -> Ended:
+    """Run a command in a session of its own, its stdout to `say`, its stderr to a file. It never outlives this call."""
+    started = time.monotonic()
+    with errors.open("wb") as stderr:
+        child = subprocess.Popen(
+            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
+            env=dict(environment),
+        )  # fmt: skip
+        try:
+            last = _follow(child, say, started + timeout if timeout else None)
+            code = child.wait(None if timeout is None else max(0.1, started + timeout - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise Failure(f"the run did not end within {timeout:g} s", "give it longer: `--timeout`", 1) from error
+        finally:
+            _end(child)
+    return Ended(
+        exit_code=code if code >= 0 else None, signal=-code if code < 0 else None,
+        seconds=round(time.monotonic() - started, 3), last_lines=tuple(last),
+    )  # fmt: skip
+
+
+def clean_environment(**more: str) -> dict[str, str]:
+    """The caller's environment without what would let another Python's packages in."""
+    mine = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_USER"}}
+    return {**mine, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1", **more}
+
+
+def _interpreter(pythons: Sequence[str]) -> str:
+    own = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if own in pythons:
+        return sys.executable
+    for version in reversed(pythons):
+        found = shutil.which(f"python{version}")
+        if found:
+            return found
+    raise Failure(
+        f"the framework has wheels for Python {', '.join(pythons)}; this is {own}, and none of those is on PATH",
+        f"install Python {pythons[-1]}, or run it in a container: `--on docker`",
+    )
+
+
+def _install(python: str, home: Path, lock: Path, say: Say) -> None:
+    pinned = len(re.findall(r"^\S+==", lock.read_text(), re.MULTILINE))
+    _pip([python, "-m", "venv", str(home)], 0, 1, say)
+    options = "--require-hashes --only-binary :all: --no-input --disable-pip-version-check --progress-bar off".split()
+    _pip([str(home / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(lock)], 1, pinned + 2, say)
+
+
+def _pip(command: Sequence[str], done: int, steps: int, say: Say) -> None:
+    """Run an installer that names each of `steps` as it comes to it. Raises Failure with its own last words."""
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        errors="replace", start_new_session=True, env=clean_environment(),
+    )  # fmt: skip
+    assert child.stdout is not None
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    try:
+        for line in map(str.strip, child.stdout):
+            last.append(line)
+            done += line.startswith(("Collecting ", "Processing "))  # the second where a wheel is a file already
+            if line.startswith(("Collecting ", "Processing ", "Installing ")):
+                first, name = line.split()[:2]
+                say(f"{first.lower()} {name.rpartition('/')[2]}", min(0.99, done / steps))
+        code = child.wait()
+    finally:
+        _end(child)
+    if code:
+        text = "\n".join(last)
+        if "ensurepip" in text or "No module named venv" in text:
+            raise Failure("this Python cannot make environments", "on Debian and Ubuntu: apt install python3-venv", 1)
+        if "No space left on device" in text:
+            raise Failure(f"the disk is full: {command[0]}", "free some, or move the cache: XDG_CACHE_HOME", 1)
+        raise Failure(f"pip could not install the locked packages:\n{text}", "is a package index reachable?", 1)
+
+
+def _follow(child: subprocess.Popen[bytes], say: Say, end: float | None) -> deque[str]:
+    """The last lines of a child's stdout, each said as it comes. Raises TimeoutExpired."""
+    assert child.stdout is not None
+    last: deque[str] = deque(maxlen=LAST_LINES)
+    rest = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        while True:
+            if end is not None and time.monotonic() > end:
+                raise subprocess.TimeoutExpired(child.args, 0)
+            if not selector.select(0.5):
+                continue
+            chunk = os.read(child.stdout.fileno(), 65536)
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                last.append(line.decode("utf-8", "replace"))
+                say(last[-1], None)
+            if not chunk:
+                return last
+
+
+def _end(child: subprocess.Popen[bytes] | subprocess.Popen[str]) -> None:
+    """Whatever is left of a child's session ends here: first asked, then made."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(child.pid, number)
+        except ProcessLookupError:
+            break
+        try:
+            child.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            continue
+    if child.stdout:
+        child.stdout.close()
+
+
+@contextmanager
+def _locked(path: Path, say: Say) -> Iterator[None]:
+    """One process at a time makes an environment; the others wait and then find it made."""
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("another gpucheck is setting it up", None)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
