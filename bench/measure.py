@@ -1,0 +1,131 @@
+"""What gpucheck costs, each number against a baseline or a peer measured in the same run.
+
+usage: scripts/bench [--torch PYTHON]     PYTHON: an interpreter that has torch, for its collect_env
+"""
+
+from __future__ import annotations
+
+import argparse
+import gzip
+import itertools
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "tests" / "witnesses" / "samples"
+MILLION = 1_000_000
+ROUNDS = 15
+
+
+def interleaved(commands: dict[str, Sequence[str]], rounds: int) -> dict[str, float]:
+    """Median wall seconds of whole processes, taken in turn so that a busy moment hits them all alike."""
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in track(range(rounds), description=" ".join(commands), transient=True, disable=not sys.stderr.isatty()):
+        for name, command in commands.items():
+            started = time.perf_counter()
+            subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in times.items()}
+
+
+def peak_kib(command: Sequence[str]) -> int:
+    """The largest resident size that a process or one of its awaited children reached (GNU time's %M)."""
+    code = "import os,resource,subprocess,sys; subprocess.run(sys.argv[1:],stdout=-3,stderr=-3); "
+    code += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    return int(subprocess.run([sys.executable, "-c", code, *command], capture_output=True, text=True).stdout)
+
+
+def sample_lines() -> list[str]:
+    lines: list[str] = []
+    for path in sorted(SAMPLES.glob("*.gz")):
+        with gzip.open(path, "rt", errors="replace") as file:
+            lines += file
+    return lines
+
+
+def parser_cost(parse: Callable[[Iterator[str]], Any] | None) -> tuple[float, float]:
+    """(CPU seconds, MiB above the start) to run a million lines of the samples through `parse`, or just through."""
+    import resource
+
+    lines = list(itertools.islice(itertools.cycle(sample_lines()), 20_000))
+    stream = itertools.islice(itertools.cycle(lines), MILLION)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    started = time.process_time()
+    if parse:
+        parse(stream)
+    else:
+        for line in stream:
+            line.rstrip()
+    return time.process_time() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+
+
+def in_child(name: str) -> tuple[float, float]:
+    out = subprocess.run([sys.executable, __file__, "--child", name], capture_output=True, text=True, check=True).stdout
+    seconds, mib = json.loads(out)
+    return seconds, mib
+
+
+def child(name: str) -> None:
+    from gpucheck.witnesses import placement_log
+
+    sys.stdout.write(json.dumps(parser_cost(placement_log.parse if name == "parse" else None)))
+
+
+def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--torch", default=os.environ.get("GPUCHECK_TORCH_PYTHON"))
+    options.add_argument("--child", help=argparse.SUPPRESS)
+    args = options.parse_args()
+    if args.child:
+        child(args.child)
+        return
+    doctor = (sys.executable, "-m", "gpucheck", "doctor")
+    version = (sys.executable, "-m", "gpucheck", "--version")
+    nothing = (sys.executable, "-c", "pass")
+    rows: list[dict[str, Any]] = []
+
+    def row(name: str, value: float, unit: str, against: str, base: float, goal: str, command: Sequence[str]) -> None:
+        shown = " ".join("python" if word == sys.executable else word for word in command)
+        rows.append({
+            "name": name, "value": round(value, 4), "unit": unit, "against": against,
+            "ratio": round(value / base, 2) if base else None, "goal": goal, "command": shown,
+            "date": datetime.now(UTC).date().isoformat(),
+        })  # fmt: skip
+
+    times = interleaved({"doctor": doctor, "version": version, "pass": nothing}, ROUNDS)
+    row("doctor, wall", times["doctor"], "s", "python -c pass", times["pass"], "<= 0.5", doctor)
+    row("--version, wall", times["version"], "s", "python -c pass", times["pass"], "<= 0.15", version)
+    if args.torch:
+        peer = (args.torch, "-m", "torch.utils.collect_env")
+        times = interleaved({"doctor": doctor, "collect_env": peer}, 3)
+        row("doctor against collect_env", times["doctor"], "s", "torch.utils.collect_env", times["collect_env"],
+            "< 1 (ratio)", doctor)  # fmt: skip
+    memory = peak_kib(doctor) / 1024
+    row("doctor, peak memory", memory, "MiB", "python -c pass", peak_kib(nothing) / 1024, "<= 60", doctor)
+    (seconds, mib), (floor, _) = in_child("parse"), in_child("read")
+    command = ("scripts/bench",)
+    row("placement parser", MILLION / seconds, "lines/s", "reading the lines", MILLION / floor, "a few s per million",
+        command)  # fmt: skip
+    row("placement parser, memory above the start", mib, "MiB", "a million lines", 0, "<= 50", command)
+    results = ROOT / "bench" / "results.json"
+    results.write_text(json.dumps(rows, indent=1) + "\n")
+    table = Table("name", "value", "unit", "against", "ratio", "goal")
+    for r in rows:
+        table.add_row(*(str(r[key]) for key in ("name", "value", "unit", "against", "ratio", "goal")))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()

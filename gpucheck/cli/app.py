@@ -1,0 +1,82 @@
+"""The Typer application: one command a file, and what becomes of an error."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import traceback
+from typing import Annotated
+
+import typer
+
+from gpucheck import __version__
+from gpucheck.cli import Interrupted, build, doctor, explain, verify
+from gpucheck.cli.screen import complain
+from gpucheck.model import Failure
+
+BUG = 70
+TIPS = {  # of the errors of a file system that are nobody's bug
+    errno.ENOSPC: "free some space; TMPDIR and XDG_CACHE_HOME may be on another disk",
+    errno.EDQUOT: "free some of your quota; TMPDIR and XDG_CACHE_HOME may be on another disk",
+    errno.EROFS: "set TMPDIR and XDG_CACHE_HOME to where you may write",
+    errno.EACCES: "set TMPDIR and XDG_CACHE_HOME to where you may write",
+}
+
+app = typer.Typer(
+    name="gpucheck", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    help="Is the GPU stack right, give me an image that fits, and did it really run on the GPU.",
+)  # fmt: skip
+app.command()(doctor.doctor)
+app.command()(build.build)
+app.command()(verify.verify)
+app.command()(explain.explain)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"gpucheck {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_version, is_eager=True)
+    ] = False,
+) -> None:
+    pass
+
+
+def run() -> int:
+    """Run the command line of this process; the exit code."""
+    try:
+        code = app(prog_name="gpucheck", standalone_mode=False)
+        sys.stdout.flush()
+    except Failure as failure:
+        complain(str(failure), failure.tip)
+        return failure.exit_code
+    except typer.TyperException as usage:
+        complain(usage.format_message(), "gpucheck --help")
+        return 2
+    except Interrupted as interrupted:
+        complain("interrupted", None)
+        return 128 + int(interrupted.args[0])
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the interpreter complains at its end
+        if error.errno == errno.EPIPE:
+            return 128 + signal.SIGPIPE
+        if error.errno not in TIPS:
+            return _bug(error)
+        complain(f"{error.filename or 'the output'}: {error.strerror}", TIPS[error.errno])
+        return 1
+    except Exception as error:  # noqa: BLE001 - the last one to see it
+        return _bug(error)
+    return code if isinstance(code, int) else 0
+
+
+def _bug(error: Exception) -> int:
+    traceback.print_exc()
+    complain(f"bug in gpucheck: {type(error).__name__}: {error}", "please report it with the lines above")
+    return BUG

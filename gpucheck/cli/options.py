@@ -1,0 +1,56 @@
+"""The options that several commands share, and the choice of rules."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpucheck.model import Failure, Rule
+from gpucheck.render import FORMATS
+
+
+def one_of(*choices: str) -> Callable[[str], str]:
+    """A callback for an option with few values."""
+
+    def check(value: str) -> str:
+        if value not in choices:
+            raise typer.BadParameter(f"{value!r} is not one of {', '.join(choices)}")
+        return value
+
+    return check
+
+
+Format = Annotated[str, typer.Option(help=f"How to print the report: {', '.join(FORMATS)}.", callback=one_of(*FORMATS))]
+Only = Annotated[list[str] | None, typer.Option(help="Only these rules: an id or its start. Repeatable.")]
+Skip = Annotated[list[str] | None, typer.Option(help="All but these rules: an id or its start. Repeatable.")]
+RecipeName = Annotated[str | None, typer.Option(help="The image's recipe: `gpucheck build --list` names them.")]
+Base = Annotated[str | None, typer.Option(help="Build on this image instead of the recipe's base.", metavar="IMAGE")]
+CaBundle = Annotated[
+    Path | None,
+    typer.Option(help="CA bundle for the build. Default: SSL_CERT_FILE, REQUESTS_CA_BUNDLE or CURL_CA_BUNDLE."),
+]
+Network = Annotated[str | None, typer.Option(help="The build's network, as in `docker build --network`.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 on warnings and 3 on any unknown.")]
+
+
+def chosen(rules: Sequence[Rule], only: Sequence[str] | None, skip: Sequence[str] | None) -> tuple[Rule, ...]:
+    """The rules that are asked for. Raises Failure where a name is no rule's."""
+    names = {name: rule for rule in rules for name in (rule.id, *rule.aliases)}
+    for name in (*(only or ()), *(skip or ())):
+        if not any(_names(rule, name) for rule in rules):
+            raise Failure(f"there is no rule {name!r}", nearest(name, names) or "`gpucheck explain` lists them")
+    kept = [r for r in rules if not only or any(_names(r, name) for name in only)]
+    return tuple(r for r in kept if not any(_names(r, name) for name in skip or ()))
+
+
+def nearest(name: str, names: Sequence[str] | dict[str, Rule]) -> str | None:
+    near = difflib.get_close_matches(name, list(names), n=1)
+    return f"did you mean {near[0]}?" if near else None
+
+
+def _names(rule: Rule, name: str) -> bool:
+    return any(known == name or known.startswith(f"{name}.") for known in (rule.id, *rule.aliases))

@@ -1,0 +1,53 @@
+"""What a command says on stderr while it works: progress on a terminal, a line for what went wrong."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+
+def complain(sentence: str, tip: str | None) -> None:
+    sys.stderr.write(f"gpucheck: {sentence}\n" + (f"tip: {tip}\n" if tip else ""))
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """A Rich progress on stderr, removed at the end; silent where stderr is not a terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        yield shown
+
+
+def write_whole(path: Path, text: str) -> None:
+    """All of it or nothing: a report is never half-written."""
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_text(text)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextmanager
+def saying() -> Iterator[Callable[[str, float | None], None]]:
+    """A `say(line, share)` for long work: one moving line on a terminal, nothing elsewhere."""
+    with progress() as shown:
+        task = shown.add_task("starting", total=None)
+
+        def say(line: str, share: float | None) -> None:
+            width = max(20, shown.console.width - 50)
+            text = line if len(line) <= width else line[: width - 1] + "…"
+            shown.update(task, description=text.replace("[", r"\["), total=None if share is None else 1.0,
+                         completed=share or 0.0)  # fmt: skip
+
+        yield say

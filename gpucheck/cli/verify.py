@@ -1,0 +1,72 @@
+"""`gpucheck verify`: train the CIFAR-10 CNN and confirm from what was observed where its ops ran."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gpucheck.cli.options import Base, CaBundle, Format, Network, RecipeName, Strict, one_of
+from gpucheck.cli.screen import saying
+from gpucheck.host import Local
+from gpucheck.render import renderer
+
+
+def verify(
+    device: Annotated[
+        str, typer.Option(help="Where the ops must run: gpu or cpu.", callback=one_of("gpu", "cpu"))
+    ] = "gpu",
+    where: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            help="docker, host (an environment of its own), or auto: Docker where an engine answers.",
+            callback=one_of("auto", "docker", "host"),
+        ),
+    ] = "auto",
+    recipe: RecipeName = None,
+    base: Base = None,
+    ca_bundle: CaBundle = None,
+    network: Network = None,
+    data: Annotated[
+        str,
+        typer.Option(help="auto (the cache, else synthetic), synthetic, download, a mirror, a folder, an archive."),
+    ] = "auto",
+    epochs: Annotated[int, typer.Option(min=1)] = 3,
+    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    validation_split: Annotated[
+        float, typer.Option(help="Share of the training images; 0: validate on the test set.", min=0.0, max=0.9)
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    limit: Annotated[int | None, typer.Option(help="Use only so many training images.", min=64)] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that the run may take.", min=1)] = 3600.0,
+    keep: Annotated[Path | None, typer.Option(help="Keep the evidence in this new folder.", metavar="DIR")] = None,
+    evidence: Annotated[
+        Path | None, typer.Option("--from", help="Judge the evidence of an earlier run.", metavar="DIR")
+    ] = None,
+    format: Format = "terminal",
+    strict: Strict = False,
+) -> int:
+    """Did it really run on the GPU? Train the CIFAR-10 CNN in the container and judge what was observed."""
+    from gpucheck import verification
+
+    if evidence:
+        report = verification.rejudge(evidence)
+    else:
+        wish = verification.Wish(
+            device=device, where=where, recipe=recipe, base=base, ca_bundle=ca_bundle, network=network, data=data,
+            epochs=epochs, batch_size=batch_size, validation_split=validation_split, seed=seed, limit=limit,
+            timeout=timeout, keep=keep,
+        )  # fmt: skip
+        with saying() as say:
+            report = verification.verify(wish, Local(), cache_folder(), say)
+    sys.stdout.write(renderer(format)([report]))
+    return report.exit_code(strict=strict)
+
+
+def cache_folder() -> Path:
+    """Of this user, after the XDG base directory specification."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "gpucheck"

@@ -1,0 +1,117 @@
+"""The page for people: the verdict and its cause first, the fix under it, then everything seen, by subject."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from gpucheck.facts import System
+from gpucheck.model import Finding, Report, Severity, Status
+
+MARKS = {
+    Status.PASS: ("✓", "green"),
+    Status.FAIL: ("✗", "red"),
+    Status.SKIP: ("–", "dim"),
+    Status.UNKNOWN: ("?", "yellow"),
+}
+SUBJECTS = {
+    "pci": "PCI bus", "kernel": "Kernel", "driver": "Driver", "nvml": "NVML", "toolkit": "CUDA toolkit",
+    "cudnn": "cuDNN", "docker": "Docker", "container_toolkit": "Container toolkit", "frameworks": "Frameworks",
+    "system": "System", "run": "Run", "placement": "Placement", "training": "Training",
+}  # fmt: skip
+PLAIN_WIDTH = 100
+MOST_NAMES = 6  # of the rules that wait for one cause
+
+
+def render(reports: Sequence[Report]) -> str:
+    """In colour and at the terminal's width where stdout is one and NO_COLOR is not set; plain text otherwise."""
+    terminal = sys.stdout.isatty()
+    page = io.StringIO()
+    console = Console(
+        file=page, force_terminal=terminal, no_color=bool(os.environ.get("NO_COLOR")) or not terminal, highlight=False,
+        width=None if terminal else PLAIN_WIDTH, emoji=False, soft_wrap=not terminal,
+    )  # fmt: skip
+    for report in reports:
+        console.print(_report(report))
+    return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
+
+
+def _report(report: Report) -> RenderableType:
+    parts: list[RenderableType] = [_headline(report), Text()]
+    cause = report.root_cause
+    if cause:
+        parts += [*_fix(report, cause), Text()]
+    waiting = [f for f in report.findings if f.because]
+    shown = [f for f in report.findings if not f.because]
+    for subject, group in groupby(shown, key=lambda f: f.rule.split(".")[0]):
+        parts += [Text(SUBJECTS.get(subject, subject), style="bold"), *map(_row, group)]
+    for root in dict.fromkeys(f.because for f in waiting):
+        names = [f.rule for f in waiting if f.because == root]
+        listed = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} rules"
+        parts += [Text(), _hanging("–", "dim", Text(f"not asked until {root} holds: {listed}", style="dim"))]
+    others = [f for f in report.of(Status.FAIL) if f is not cause]
+    for finding in others:
+        parts += [Text(), Text(f"also: {finding.rule}", style="bold"), *_fix(report, finding)]
+    return Group(*parts, Text(), _count(report))
+
+
+def _headline(report: Report) -> Text:
+    system = report.facts.known.get(System)
+    about = [f"gpucheck {report.command}", report.host]
+    if system:
+        about += [system.os or "unknown system", f"kernel {system.kernel}"]
+    style = {0: "bold green", 1: "bold red"}.get(report.exit_code(), "bold yellow")
+    return Text.assemble((_printable(" · ".join(about)), "dim"), "\n", (_printable(report.verdict), style))
+
+
+def _fix(report: Report, finding: Finding) -> list[RenderableType]:
+    if not finding.remedy:
+        return []
+    system = report.facts.known.get(System)
+    lines = [Text("fix: ", style="bold").append(finding.remedy.text, style="not bold")]
+    commands = finding.remedy.commands_for(system.os_family if system else None)
+    lines += [Text(f"  $ {command}", style="cyan") for command in commands]
+    if finding.remedy.url:
+        lines.append(Text(f"  see {finding.remedy.url}"))
+    lines.append(Text(f"  then: {finding.remedy.verify} · why: gpucheck explain {finding.rule}", style="dim"))
+    return list(lines)
+
+
+def _row(finding: Finding) -> RenderableType:
+    mark, style = MARKS[finding.status]
+    if finding.status is Status.FAIL and finding.severity is not Severity.ERROR:
+        mark, style = "!", "yellow"
+    message = finding.message + (f" ({', '.join(finding.affects)})" if finding.affects else "")
+    title = Text(finding.title, style="dim" if finding.status is Status.SKIP else "")
+    return _hanging(mark, style, title.append(f": {_printable(message)}", style="dim"))
+
+
+def _hanging(mark: str, style: str, text: Text) -> RenderableType:
+    row = Table.grid(padding=(0, 1))
+    row.add_column(width=1, style=style)
+    row.add_column()
+    row.add_row(mark, text)
+    return Padding(row, (0, 0, 0, 2))
+
+
+def _printable(text: str) -> str:
+    """What came from a machine cannot steer the terminal."""
+    return "".join(char if char.isprintable() else " " for char in text)
+
+
+def _count(report: Report) -> Text:
+    failed, warned = report.of(Status.FAIL, Severity.ERROR), report.of(Status.FAIL, Severity.WARNING, Severity.NOTE)
+    counts = {
+        "hold": len(report.of(Status.PASS)), "failed": len(failed), "to look at": len(warned),
+        "unknown": len(report.of(Status.UNKNOWN)), "skipped": len(report.of(Status.SKIP)),
+    }  # fmt: skip
+    text = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    return Text(f"{text} · exit code {report.exit_code()}", style="dim")

@@ -1,0 +1,197 @@
+"""Every command as it is typed: what it prints, its exit code, and that bad input costs one sentence."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from gpucheck.cli import Interrupted, app
+from gpucheck.render import json as json_lines
+
+MACHINES = Path(__file__).parent / "machines"
+RUNS = Path(__file__).parent / "runs"
+RECORDING = MACHINES / "debian12-no-gpu" / "recording.json"
+
+Gpucheck = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def gpucheck(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Gpucheck:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gpucheck", *map(str, arguments)])
+        code = app.run()
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def one_sentence_and_a_tip(err: str) -> bool:
+    lines = err.strip().splitlines()
+    return len(lines) == 2 and lines[0].startswith("gpucheck: ") and lines[1].startswith("tip: ")
+
+
+def test_doctor_judges_a_recording(gpucheck: Gpucheck) -> None:
+    code, out, err = gpucheck("doctor", "--from", RECORDING)
+    assert (code, err) == (1, "")
+    assert "no: " in out.splitlines()[1]
+    code, line, _ = gpucheck("doctor", "--from", RECORDING, "--format", "json")
+    report = json_lines.read(line)
+    assert (report.exit_code(), report.root_cause and report.root_cause.rule) == (1, "pci.gpu-present")
+
+
+def test_doctor_records_what_it_then_judges_alike(gpucheck: Gpucheck, tmp_path: Path) -> None:
+    file = tmp_path / "mine.json"
+    live = json_lines.read(gpucheck("doctor", "--record", file, "--format", "json")[1])
+    again = json_lines.read(gpucheck("doctor", "--from", file, "--format", "json")[1])
+    assert [(f.rule, f.status) for f in again.findings] == [(f.rule, f.status) for f in live.findings]
+    assert [p.name for p in tmp_path.iterdir() if p.is_file()] == ["mine.json"]
+
+
+def test_doctor_of_some_rules_only(gpucheck: Gpucheck) -> None:
+    line = gpucheck("doctor", "--from", RECORDING, "--only", "pci", "--format", "json")[1]
+    assert {f.rule.split(".")[0] for f in json_lines.read(line).findings} == {"pci"}
+    line = gpucheck("doctor", "--from", RECORDING, "--skip", "pci", "--format", "json")[1]
+    assert "pci" not in {f.rule.split(".")[0] for f in json_lines.read(line).findings}
+
+
+TORN = {
+    "absent.json": None,
+    "empty.json": "",
+    "torn.json": '{"schema": 1, "runs": [',
+    "other.json": '{"a": 1}',
+    "list.json": "[]",
+    "later.json": '{"schema": 99, "runs": [], "files": {}}',
+    "binary.json": "\udcff",
+}
+
+
+@pytest.mark.parametrize("name", TORN)
+def test_a_recording_that_is_none(gpucheck: Gpucheck, tmp_path: Path, name: str) -> None:
+    text = TORN[name]
+    if text is not None:
+        (tmp_path / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    code, out, err = gpucheck("doctor", "--from", tmp_path / name)
+    assert (code, out) == (2, "")
+    assert one_sentence_and_a_tip(err), err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("doctor", "--only", "pci.gpu-presen"), "did you mean pci.gpu-present?"),
+        (("doctor", "--skip", "nonsense"), "there is no rule 'nonsense'"),
+        (("doctor", "--format", "xml"), "not one of terminal, json"),
+        (("doctor", "--timeout", "0"), "timeout"),
+        (("doctor", "--from", "x", "--record", "y"), "either"),
+        (("explain", "pci.gpu-presen"), "did you mean pci.gpu-present?"),
+        (("build", "tensorflow-cuda13"), "did you mean tensorflow-cuda12?"),
+        (("verify", "--recipe", "tensorfow-cpu"), "did you mean tensorflow-cpu?"),
+        (("verify", "--device", "tpu"), "not one of gpu, cpu"),
+        (("verify", "--device", "cpu", "--data", "/nonexistent/data"), "no data at"),
+        (("verify", "--from", "/nonexistent"), "holds no evidence"),
+        (("nonsense",), "nonsense"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_a_tip(gpucheck: Gpucheck, arguments: tuple[str, ...], said: str) -> None:
+    code, out, err = gpucheck(*arguments)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert one_sentence_and_a_tip(err), err
+
+
+def test_a_record_that_cannot_be_written_leaves_nothing(gpucheck: Gpucheck, tmp_path: Path) -> None:
+    code, out, err = gpucheck("doctor", "--record", tmp_path / "absent" / "x.json")
+    assert (code, out) == (2, "")
+    assert one_sentence_and_a_tip(err), err
+    assert not (tmp_path / "absent").exists()
+
+
+def test_evidence_is_never_mixed(gpucheck: Gpucheck, tmp_path: Path) -> None:
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    code, _, err = gpucheck("verify", "--device", "cpu", "--on", "host", "--keep", tmp_path / "full")
+    assert code == 2
+    assert one_sentence_and_a_tip(err), err
+
+
+def test_no_engine_where_one_was_asked_for(gpucheck: Gpucheck, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    code, _, err = gpucheck("verify", "--device", "cpu", "--on", "docker")
+    assert code == 1
+    assert one_sentence_and_a_tip(err), err
+
+
+def test_explain_lists_and_explains_every_rule(gpucheck: Gpucheck) -> None:
+    code, out, _ = gpucheck("explain")
+    assert code == 0
+    for line in out.splitlines():
+        code, page, _ = gpucheck("explain", line.split()[0])
+        assert code == 0
+        assert "needs: " in page
+
+
+def test_a_bug_of_ours_is_told_as_one(gpucheck: Gpucheck, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gpucheck.compat.load", lambda: 1 / 0)
+    code, _, err = gpucheck("doctor", "--from", RECORDING)
+    assert code == 70
+    assert "bug in gpucheck: ZeroDivisionError" in err
+
+
+def test_an_interrupt_is_not_a_trace(gpucheck: Gpucheck, monkeypatch: pytest.MonkeyPatch) -> None:
+    def terminated() -> None:
+        raise Interrupted(signal.SIGTERM)
+
+    monkeypatch.setattr("gpucheck.compat.load", terminated)
+    assert gpucheck("doctor", "--from", RECORDING)[::2] == (143, "gpucheck: interrupted\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="not run: no /dev/full here")
+def test_a_full_disk_is_a_sentence() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "gpucheck", "doctor", "--from", str(RECORDING)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert one_sentence_and_a_tip(done.stderr), done.stderr
+
+
+def test_a_closed_pipe_is_quiet() -> None:
+    command = f"{sys.executable} -m gpucheck doctor --from {RECORDING} | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+
+
+def python(code: str, **environment: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **environment}, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_the_command_line_starts_light() -> None:
+    loaded = set(json.loads(python("import gpucheck.cli.app, json, sys; print(json.dumps(list(sys.modules)))")))
+    heavy = {"docker", "requests", "jinja2", "matplotlib", "pynvml", "yaml", "boto3", "numpy", "tensorflow"}
+    assert not heavy & loaded
+    version = "import sys; sys.argv = ['gpucheck', '--version']; import gpucheck.cli; gpucheck.cli.main()"
+    assert "typer" not in python(f"{version}; print(*sys.modules)")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_the_commands(shell: str) -> None:
+    words = {"bash": {"COMP_WORDS": "gpucheck do", "COMP_CWORD": "1"}}.get(
+        shell, {"_TYPER_COMPLETE_ARGS": "gpucheck do"}
+    )
+    action = {"_TYPER_COMPLETE_FISH_ACTION": "get-args"} if shell == "fish" else {}
+    out = subprocess.run(
+        [sys.executable, "-m", "gpucheck"], capture_output=True, text=True, check=False,
+        env={**os.environ, **words, **action, "_GPUCHECK_COMPLETE": f"complete_{shell}"},
+    ).stdout  # fmt: skip
+    assert "doctor" in out

@@ -1,0 +1,51 @@
+"""The wheel is whole: built, unpacked elsewhere and run, it finds its images and payloads."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(scope="module")
+def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("wheel")
+    subprocess.run([sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", out], cwd=ROOT, check=True,
+                   capture_output=True)  # fmt: skip
+    (wheel,) = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(out / "site")
+    return out / "site"
+
+
+def gpucheck(unpacked: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "gpucheck", *arguments], cwd="/", env={**os.environ, "PYTHONPATH": str(unpacked)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_what_ships(unpacked: Path) -> None:
+    names = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*")}
+    for needed in ("images/recipes.toml", "images/tensorflow/Dockerfile", "payloads/tensorflow.py", "py.typed",
+                   "data/report.schema.json", "images/locks/tensorflow-cpu.txt"):  # fmt: skip
+        assert f"gpucheck/{needed}" in names
+    assert not [name for name in names if "tests/" in name or name.endswith(".pyc")]
+
+
+def test_it_runs_from_there(unpacked: Path) -> None:
+    where = subprocess.run(
+        [sys.executable, "-c", "import gpucheck.recipes as r; print(r.IMAGES)"], cwd="/", text=True,
+        env={**os.environ, "PYTHONPATH": str(unpacked)}, capture_output=True, check=True,
+    ).stdout  # fmt: skip
+    assert Path(where.strip()) == unpacked / "gpucheck" / "images"
+    listed = gpucheck(unpacked, "build", "--list")
+    assert listed.returncode == 0, listed.stderr
+    assert "tensorflow-cuda12" in listed.stdout
+    assert gpucheck(unpacked, "--version").stdout.startswith("gpucheck ")
