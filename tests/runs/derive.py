@@ -47,7 +47,9 @@ def gpu() -> Evidence:
             line if stays.search(line) else line.replace("device:CPU:0\n", "device:GPU:0\n") for line in evidence[name]
         ]
     evidence["probe.err.gz"].insert(6, CREATED)
-    evidence["asked.json"]["device"] = "gpu"
+    evidence["asked.json"].update(device="gpu", recipe="tensorflow-cuda12", image="gpucheck/tensorflow:2.21.0-cuda12.5")
+    evidence["asked.json"]["options"]["device"] = "gpu"
+    evidence["ran.json"]["recipe"] = "tensorflow-cuda12"
     registry = json.loads((HERE / "gpu_kernels.json").read_text())
     gpus = [{"device_name": "derived, no real GPU", "compute_capability": [8, 6]}]
     evidence["probe.json"].update(device="gpu", devices=["CPU:0", "GPU:0"], gpus=gpus, registry=registry)

@@ -54,7 +54,7 @@ def test_the_recorded_run_on_the_cpu() -> None:
     assert heavy_devices("tensorflow-cpu") == {"CPU:0"}
     training: Training = WITNESSES[Training](RUNS / "tensorflow-cpu" / "evidence")
     assert training.real
-    assert [epoch.steps for epoch in training.history] == [1407] * 3
+    assert [epoch.steps for epoch in training.history] == [1563] * 3
 
 
 def test_the_recorded_run_that_was_asked_for_the_gpu() -> None:
