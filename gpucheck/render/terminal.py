@@ -57,7 +57,7 @@ def _report(report: Report) -> RenderableType:
         names = [f.rule for f in waiting if f.because == root]
         listed = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} rules"
         parts += [Text(), _hanging("–", "dim", Text(f"not asked until {root} holds: {listed}", style="dim"))]
-    others = [f for f in report.of(Status.FAIL) if f is not cause]
+    others = [f for f in report.of(Status.FAIL) if f is not cause and f.remedy]
     for finding in others:
         parts += [Text(), Text(f"also: {finding.rule}", style="bold"), *_fix(report, finding)]
     return Group(*parts, Text(), _count(report))
