@@ -1,0 +1,72 @@
+"""The recipe that fits: never one that its own row forbids, and a refusal names both numbers."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+from gpucheck import plans, recipes
+from gpucheck.facts import Driver, Facts, Gpu, Nvml, Pci, PciDevice, Version
+from gpucheck.model import Failure
+
+BOOK = recipes.load()
+ON_BUS = Pci(gpus=(PciDevice(address="0000:01:00.0", device_id="2330", driver="nvidia"),), nvswitches=())
+
+
+def machine(driver: str | None, *capabilities: str) -> Facts:
+    gpus = tuple(Gpu(index=i, compute_capability=Version(c)) for i, c in enumerate(capabilities))
+    version = Version(driver) if driver else None
+    return Facts(known={
+        Pci: ON_BUS if gpus else Pci(gpus=(), nvswitches=()),
+        Driver: Driver(version=version, open_module=None, libraries=(), devices=()),
+        Nvml: Nvml(driver_version=version, gpus=gpus),
+    })  # fmt: skip
+
+
+def choose(facts: Facts, device: str = "gpu") -> plans.Plan:
+    return plans.choose(BOOK, facts, framework="tensorflow", device=device)
+
+
+@pytest.mark.parametrize(
+    ("facts", "device", "recipe", "reason"),
+    [
+        (machine("570.86.15", "9.0"), "gpu", "tensorflow-cuda12", "driver 570.86.15; compute capability 9.0"),
+        (machine("525.60.13", "6.0", "8.6"), "gpu", "tensorflow-cuda12", "6.0, 8.6"),
+        (machine("570.86.15", "9.0"), "cpu", "tensorflow-cpu", "asked for"),
+        (machine(None), "gpu", "tensorflow-cpu", "no NVIDIA GPU was found"),
+        (Facts(), "gpu", "tensorflow-cpu", "no NVIDIA GPU was found"),
+        (Facts(known={Pci: ON_BUS}), "gpu", "tensorflow-cuda12", "no driver was found"),
+    ],
+)
+def test_the_plan(facts: Facts, device: str, recipe: str, reason: str) -> None:
+    plan = choose(facts, device)
+    assert plan.recipe.name == recipe
+    assert reason in plan.reason
+
+
+def test_wsl_s_driver_is_known_by_nvml_alone() -> None:
+    facts = machine("470.10", "7.5")
+    driver = Driver(version=None, open_module=None, libraries=(), devices=())
+    with pytest.raises(Failure, match=r"needs driver 525\.60\.13 or newer; this is 470\.10"):
+        choose(Facts(known={**facts.known, Driver: driver}))
+
+
+DRIVERS = ("450.80.02", "470.256.02", "525.60.12", "525.60.13", "535.54.03", "570.124.06", "580.65.06", "595.71.05")
+CAPABILITIES = ("5.0", "5.2", "6.0", "6.1", "7.0", "7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "12.0", "12.1")
+
+
+def test_no_plan_that_its_row_forbids() -> None:
+    """Over the whole grid of drivers and pairs of GPUs: a recipe that fits both, or a refusal that says why."""
+    outcomes = set()
+    for driver, first, second in itertools.product(DRIVERS, CAPABILITIES, CAPABILITIES):
+        fits = all(BOOK["tensorflow-cuda12"].fits(Version(c)) for c in (first, second))
+        new_enough = Version(driver) >= Version("525.60.13")
+        try:
+            recipe = choose(machine(driver, first, second)).recipe
+            assert (recipe.name, fits, new_enough) == ("tensorflow-cuda12", True, True)
+        except Failure as refusal:
+            assert not (fits and new_enough)
+            assert driver in str(refusal) or first in str(refusal) or second in str(refusal)
+        outcomes.add((fits, new_enough))
+    assert len(outcomes) == 4
