@@ -23,7 +23,7 @@ def progress() -> Iterator[Progress]:
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=20), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
         yield shown
 
@@ -45,7 +45,7 @@ def saying() -> Iterator[Callable[[str, float | None], None]]:
         task = shown.add_task("starting", total=None)
 
         def say(line: str, share: float | None) -> None:
-            width = max(20, shown.console.width - 50)
+            width = max(20, shown.console.width - 34)
             text = line if len(line) <= width else line[: width - 1] + "…"
             shown.update(task, description=text.replace("[", r"\["), total=None if share is None else 1.0,
                          completed=share or 0.0)  # fmt: skip

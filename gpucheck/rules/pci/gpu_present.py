@@ -22,7 +22,7 @@ def judge(system: System, pci: Pci | None, driver: Driver | None) -> Outcome:
         if nodes and driver.libraries:
             return ok(f"WSL2 hands the GPU over as {nodes[0]}")
         missing = "none of NVIDIA's libraries" if nodes else "no /dev/dxg"
-        return bad(f"this machine has no NVIDIA GPU that WSL2 hands over: there is {missing}", remedy=WSL)
+        return bad(f"WSL2 hands no NVIDIA GPU over: there is {missing}", remedy=WSL)
     if pci and pci.gpus:
         addresses = ", ".join(gpu.address for gpu in pci.gpus)
         return ok(f"{count(len(pci.gpus), 'NVIDIA GPU')} on the PCI bus ({addresses})")
@@ -30,7 +30,7 @@ def judge(system: System, pci: Pci | None, driver: Driver | None) -> Outcome:
         return ok(f"the PCI bus shows none, but {nodes[0]} is here")
     if pci is None:
         return unsure("the PCI bus could not be looked at, and there is no /dev/nvidia0")
-    return bad("this machine has no NVIDIA GPU: there is none on the PCI bus")
+    return bad("there is no NVIDIA GPU on the PCI bus")
 
 
 RULE = Rule(
