@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
-from gpucheck.facts import CdiSpec, ContainerToolkit, DeviceNode, Docker, Driver, System, Version
+from gpucheck.facts import CdiSpec, ContainerToolkit, Docker, Driver, Version
 from gpucheck.model import Finding, Status
+from tests.rules.literals import CONTAINER, SYSTEM, UVM
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
-SYSTEM = System(
-    os="Debian GNU/Linux 12", os_family="debian", os_id="debian", kernel="6.1.0-30-amd64", arch="x86_64", cpus=8,
-    memory_bytes=2**35, shm_bytes=2**34, container=None, wsl=False, environment={},
-)  # fmt: skip
-WSL, CONTAINER = replace(SYSTEM, wsl=True), replace(SYSTEM, container="docker")
 DOCKER = Docker(
     client=Version("27.0"), server=Version("27.0"), product="docker", api=Version("1.46"), error=None,
     context="default", runtimes=("runc",), default_runtime="runc", cdi_spec_dirs=(), cdi_devices=(),
@@ -29,7 +25,6 @@ SPEC = CdiSpec(
 )  # fmt: skip
 TOOLKIT = ContainerToolkit(version=Version("1.17.8"), hook=False, daemon_json=(), daemon_json_error=None, cdi_specs=())
 NONE = replace(TOOLKIT, version=None)
-UVM = DeviceNode(path="/dev/nvidia-uvm", major=509, minor=0, mode="666", group="root")
 DRIVER = Driver(version=Version("570.124.06"), open_module=True, libraries=(), devices=(UVM,))
 
 

@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
-from gpucheck.facts import Docker, System, Version
+from gpucheck.facts import Docker, Version
 from gpucheck.model import Finding, Status
+from tests.rules.literals import CONTAINER, SYSTEM
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
-SYSTEM = System(
-    os="Debian GNU/Linux 12", os_family="debian", os_id="debian", kernel="6.1.0-30-amd64", arch="x86_64", cpus=8,
-    memory_bytes=2**35, shm_bytes=2**34, container=None, wsl=False, environment={},
-)  # fmt: skip
-WSL, CONTAINER = replace(SYSTEM, wsl=True), replace(SYSTEM, container="docker")
 DOCKER = Docker(
     client=Version("28.2.2"), server=Version("28.2.2"), product="docker", api=Version("1.50"), error=None,
     context="default", runtimes=("runc",), default_runtime="runc", cdi_spec_dirs=("/etc/cdi",), cdi_devices=(),

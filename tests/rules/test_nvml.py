@@ -8,16 +8,12 @@ from typing import Any
 
 import pytest
 
-from gpucheck.facts import CallError, Gpu, MigDevice, Nvml, Pci, PciDevice, System, Version
+from gpucheck.facts import CallError, Gpu, MigDevice, Nvml, Pci, PciDevice, Version
 from gpucheck.model import Finding, Status
+from tests.rules.literals import CONTAINER, SYSTEM, WSL
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
-SYSTEM = System(
-    os="Debian GNU/Linux 12", os_family="debian", os_id="debian", kernel="6.1.0-30-amd64", arch="x86_64", cpus=8,
-    memory_bytes=2**35, shm_bytes=2**34, container=None, wsl=False, environment={},
-)  # fmt: skip
-WSL, CONTAINER = replace(SYSTEM, wsl=True), replace(SYSTEM, container="docker")
 NVML = Nvml(
     driver_version=Version("570.124.06"), cuda_version=Version("12.8"),
     gpus=(

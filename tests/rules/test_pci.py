@@ -8,31 +8,16 @@ from typing import Any
 
 import pytest
 
-from gpucheck.facts import DeviceNode, Driver, Library, Pci, PciDevice, System
+from gpucheck.facts import Library
 from gpucheck.model import Finding, Status
+from tests.rules.literals import CONTAINER, DXG, GPU0, H100, NO_DRIVER, SYSTEM, T4, WSL, bus
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
-SYSTEM = System(
-    os="Debian GNU/Linux 12", os_family="debian", os_id="debian", kernel="6.1.0-30-amd64", arch="x86_64", cpus=8,
-    memory_bytes=2**35, shm_bytes=2**34, container=None, wsl=False, environment={},
-)  # fmt: skip
-WSL, CONTAINER = replace(SYSTEM, wsl=True), replace(SYSTEM, container="docker")
-DXG = DeviceNode(path="/dev/dxg", major=10, minor=127, mode="666", group="root")
-GPU0 = DeviceNode(path="/dev/nvidia0", major=195, minor=0, mode="666", group="root")
-NO_DRIVER = Driver(version=None, open_module=None, libraries=(), devices=())
 WSL_DRIVER = replace(
     NO_DRIVER, libraries=(Library(path="/usr/lib/wsl/lib/libcuda.so.1.1", version=None),), devices=(DXG,)
 )
 
-
-def bus(*devices: tuple[str, str | None]) -> Pci:
-    """(device id, driver) of each GPU."""
-    gpus = [PciDevice(address=f"0000:{i + 1:02x}:00.0", device_id=d, driver=by) for i, (d, by) in enumerate(devices)]
-    return Pci(gpus=tuple(gpus), nvswitches=())
-
-
-H100, T4, V100, RTX5090 = "2330", "1eb8", "1db1", "2b85"
 
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("pci.gpu-present", (SYSTEM, bus((H100, "nvidia"), (H100, None))), PASS, "2 NVIDIA GPUs"),

@@ -10,14 +10,10 @@ import pytest
 
 from gpucheck.facts import DeviceNode, Driver, Gpu, Library, MigDevice, Nvml, System, Version
 from gpucheck.model import Finding, Status
+from tests.rules.literals import CONTAINER, SYSTEM, WSL
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
-SYSTEM = System(
-    os="Debian GNU/Linux 12", os_family="debian", os_id="debian", kernel="6.1.0-30-amd64", arch="x86_64", cpus=8,
-    memory_bytes=2**35, shm_bytes=2**34, container=None, wsl=False, environment={},
-)  # fmt: skip
-WSL, CONTAINER = replace(SYSTEM, wsl=True), replace(SYSTEM, container="docker")
 DRIVER = Driver(
     version=None, open_module=None, libraries=(Library(path="/usr/lib/wsl/lib/libcuda.so.1.1", version=None),),
     devices=(DeviceNode(path="/dev/dxg", major=10, minor=127, mode="666", group="root"),),
