@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import json
 import os
@@ -63,9 +64,12 @@ class Local:
             if isinstance(error, FileNotFoundError) or shutil.which(command[0]) is None:
                 return Result(code=NO_SUCH_COMMAND, out="", err=f"{argv[0]}: no such command")
             raise CannotLook(f"{argv[0]} cannot be started: {error.strerror}") from error
+        _running.add(child)
         streams = _drain(child, time.monotonic() + timeout)
         if streams is None:
             _abandon(child)
+        _running.discard(child)
+        if streams is None:
             raise CannotLook(f"{' '.join(argv[:3])} did not answer within {timeout:g} s")
         out, err = (stream.decode("utf-8", "replace") for stream in streams)
         return Result(code=child.returncode, out=out, err=err)
@@ -134,8 +138,18 @@ def _abandon(child: subprocess.Popen[bytes]) -> None:
             stream.close()
 
 
+_running: set[subprocess.Popen[bytes]] = set()
+
+
+@atexit.register
+def _abandon_all() -> None:
+    """A command that was interrupted, or left behind by a deadline of the engine's, does not outlive gpucheck."""
+    for child in tuple(_running):
+        _abandon(child)
+
+
 class Recording:
-    """Another host, every answer kept: `save` writes them as one JSON document."""
+    """Another host, every answer kept."""
 
     def __init__(self, host: Host) -> None:
         self._host = host

@@ -123,6 +123,7 @@ class Report:
     facts: Facts
     findings: tuple[Finding, ...]
     answer: str | None = None  # the rule whose finding answers the command's question
+    strict: bool = False  # warnings count as failures, and every unknown counts
 
     def of(self, status: Status, *severities: Severity) -> tuple[Finding, ...]:
         return tuple(f for f in self.findings if f.status is status and (not severities or f.severity in severities))
@@ -134,18 +135,20 @@ class Report:
             return self._answer
         return next(iter(self.of(Status.FAIL, Severity.ERROR)), None)
 
-    def exit_code(self, *, strict: bool = False) -> int:
-        """0 healthy, 1 an error-severity rule failed (or, with strict, a warning), 3 something needed is unknown.
+    @property
+    def exit_code(self) -> int:
+        """0 healthy, 1 an error-severity rule failed (or, if strict, a warning), 3 something needed is unknown.
 
-        A report that has a question to answer is healthy only if its answer is a pass.
+        Where no rule had anything to judge nothing is known; a question is answered only by a pass of its own rule.
         """
-        if self.of(Status.FAIL, Severity.ERROR) or (strict and self.of(Status.FAIL, Severity.WARNING)):
+        if self.of(Status.FAIL, Severity.ERROR) or (self.strict and self.of(Status.FAIL, Severity.WARNING)):
             return 1
         unknown = self.of(Status.UNKNOWN)
         if any(f.message.startswith(BUG) for f in unknown):
             return 70
-        answered = self.answer is None or (self._answer is not None and self._answer.status is Status.PASS)
-        return 3 if not answered or any(f.severity is Severity.ERROR or strict for f in unknown) else 0
+        passed = self.of(Status.PASS)
+        answered = bool(passed or self.of(Status.FAIL)) if self.answer is None else self._answer in passed
+        return 0 if answered and not any(f.severity is Severity.ERROR or self.strict for f in unknown) else 3
 
     @property
     def _answer(self) -> Finding | None:
@@ -154,9 +157,9 @@ class Report:
     @property
     def verdict(self) -> str:
         """The report in one sentence: yes, no or not proven, and why."""
-        code, answer, cause = self.exit_code(), self._answer, self.root_cause
-        if code == 1 and cause:
-            return f"no: {cause.message}"
+        code, answer, cause = self.exit_code, self._answer, self.root_cause
+        if code == 1:
+            return f"no: {(cause or self.of(Status.FAIL, Severity.WARNING)[0]).message}"
         if code:
             unknown = (self.of(Status.UNKNOWN, Severity.ERROR) or self.of(Status.UNKNOWN))[:1]
             told = answer if answer and answer.status is not Status.PASS else next(iter(unknown), None)

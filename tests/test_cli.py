@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def test_doctor_judges_a_recording(gpucheck: Gpucheck) -> None:
     assert "no: " in out.splitlines()[1]
     code, line, _ = gpucheck("doctor", "--from", RECORDING, "--format", "json")
     report = json_lines.read(line)
-    assert (report.exit_code(), report.root_cause and report.root_cause.rule) == (1, "pci.gpu-present")
+    assert (report.exit_code, report.root_cause and report.root_cause.rule) == (1, "pci.gpu-present")
 
 
 def test_doctor_records_what_it_then_judges_alike(gpucheck: Gpucheck, tmp_path: Path) -> None:
@@ -58,9 +59,54 @@ def test_doctor_records_what_it_then_judges_alike(gpucheck: Gpucheck, tmp_path: 
 
 def test_doctor_of_some_rules_only(gpucheck: Gpucheck) -> None:
     line = gpucheck("doctor", "--from", RECORDING, "--only", "pci", "--format", "json")[1]
-    assert {f.rule.split(".")[0] for f in json_lines.read(line).findings} == {"pci"}
+    assert {f.rule for f in json_lines.read(line).findings} == {"pci.gpu-present", "pci.not-passed-through"}
     line = gpucheck("doctor", "--from", RECORDING, "--skip", "pci", "--format", "json")[1]
     assert "pci" not in {f.rule.split(".")[0] for f in json_lines.read(line).findings}
+
+
+def test_a_rule_brings_what_it_rests_on(gpucheck: Gpucheck) -> None:
+    code, line, _ = gpucheck("doctor", "--from", RECORDING, "--only", "nvml.fabric-ready", "--format", "json")
+    report = json_lines.read(line)
+    assert (code, report.verdict) == (1, "no: there is no NVIDIA GPU on the PCI bus")
+
+
+def test_strict_is_in_the_report_too(gpucheck: Gpucheck) -> None:
+    healthy = MACHINES / "t4-ubuntu2204-healthy" / "recording.json"
+    code, line, _ = gpucheck("doctor", "--from", healthy, "--strict", "--format", "json")
+    assert json.loads(line)["exit_code"] == code
+
+
+def test_a_device_is_written_to_and_not_replaced(gpucheck: Gpucheck, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    reader = subprocess.Popen(["cat", tmp_path / "pipe"], stdout=subprocess.PIPE)
+    gpucheck("doctor", "--record", tmp_path / "pipe")
+    assert reader.communicate(timeout=20)[0].startswith(b"{")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_an_interrupt_ends_a_hung_command(tmp_path: Path) -> None:
+    hung = tmp_path / "python3"
+    hung.write_text(f"#!/bin/sh\ntouch {tmp_path}/started\nsleep 60\n")
+    hung.chmod(0o755)
+    child = subprocess.Popen(
+        [sys.executable, "-m", "gpucheck", "doctor"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env={**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    deadline = time.monotonic() + 20
+    while not (tmp_path / "started").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=20)
+    assert (child.returncode, out, err) == (130, "", "gpucheck: interrupted\n")
+    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.parent.exists()]
+    assert not [line for line in lines if str(hung).encode() in line]
+
+
+def test_a_terminal_without_the_signs_still_gets_the_page() -> None:
+    command = [sys.executable, "-m", "gpucheck", "doctor", "--from", str(RECORDING)]
+    done = subprocess.run(command, env={**os.environ, "PYTHONIOENCODING": "latin-1"}, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 TORN = {
@@ -126,7 +172,7 @@ def test_evidence_is_never_mixed(gpucheck: Gpucheck, tmp_path: Path) -> None:
 def test_no_engine_where_one_was_asked_for(gpucheck: Gpucheck, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     code, _, err = gpucheck("verify", "--device", "cpu", "--on", "docker")
-    assert code == 1
+    assert code == 3
     assert one_sentence_and_a_tip(err), err
 
 
@@ -159,7 +205,7 @@ def test_a_full_disk_is_a_sentence() -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "gpucheck", "doctor", "--from", str(RECORDING)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "No space left on device" in done.stderr
     assert one_sentence_and_a_tip(done.stderr), done.stderr
 

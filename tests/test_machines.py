@@ -23,7 +23,7 @@ def test_machine(folder: Path, request: pytest.FixtureRequest) -> None:
     report = engine.report("doctor", facts, engine.judge(HOST_RULES, facts, compat.load()), host=folder.name)
     found = {
         "root_cause": report.root_cause.rule if report.root_cause else None,
-        "exit_code": report.exit_code(),
+        "exit_code": report.exit_code,
         "findings": {finding.rule: finding.status.value for finding in report.findings},
     }
     expected = folder / "expected.json"

@@ -30,7 +30,7 @@ def test_run(folder: Path, request: pytest.FixtureRequest) -> None:
     found = {
         "machine": known["machine"],
         "verdict": report.verdict,
-        "exit_code": report.exit_code(),
+        "exit_code": report.exit_code,
         "findings": {finding.rule: finding.status.value for finding in report.findings},
     }
     if request.config.getoption("--update"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import signal
 import sys
@@ -51,6 +52,8 @@ def root(
 
 def run() -> int:
     """Run the command line of this process; the exit code."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ✓ gets a question mark, not a trace
     try:
         code = app(prog_name="gpucheck", standalone_mode=False)
         sys.stdout.flush()
@@ -70,7 +73,7 @@ def run() -> int:
         if error.errno not in TIPS:
             return _bug(error)
         complain(f"{error.filename or 'the output'}: {error.strerror}", TIPS[error.errno])
-        return 1
+        return 2
     except Exception as error:  # noqa: BLE001 - the last one to see it
         return _bug(error)
     return code if isinstance(code, int) else 0

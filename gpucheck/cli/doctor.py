@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import socket
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +11,11 @@ import typer
 
 from gpucheck import compat, engine
 from gpucheck.cli.options import Format, Only, Skip, Strict, chosen
-from gpucheck.cli.screen import write_whole
+from gpucheck.cli.screen import show, write_whole
 from gpucheck.host import CannotLook, Host, Local, Recorded, Recording
 from gpucheck.model import Failure
 from gpucheck.probes import PROBES
 from gpucheck.redaction import redact
-from gpucheck.render import renderer
 from gpucheck.rules import HOST_RULES
 
 
@@ -53,8 +51,7 @@ def doctor(
             raise Failure(f"{record} cannot be written: {error.strerror}", "give another file") from error
     findings = engine.judge(rules, facts, compat.load())
     report = engine.report("doctor", facts, findings, host=recording.stem if recording else None)
-    sys.stdout.write(renderer(format)([report]))
-    return report.exit_code(strict=strict)
+    return show(report, format, strict)
 
 
 def _recorded(path: Path) -> Recorded:

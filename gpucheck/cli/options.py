@@ -25,7 +25,9 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 Format = Annotated[str, typer.Option(help=f"How to print the report: {', '.join(FORMATS)}.", callback=one_of(*FORMATS))]
-Only = Annotated[list[str] | None, typer.Option(help="Only these rules: an id or its start. Repeatable.")]
+Only = Annotated[
+    list[str] | None, typer.Option(help="Only these rules and what they rest on: an id or its start. Repeatable.")
+]
 Skip = Annotated[list[str] | None, typer.Option(help="All but these rules: an id or its start. Repeatable.")]
 RecipeName = Annotated[str | None, typer.Option(help="The image's recipe: `gpucheck build --list` names them.")]
 Base = Annotated[str | None, typer.Option(help="Build on this image instead of the recipe's base.", metavar="IMAGE")]
@@ -43,8 +45,11 @@ def chosen(rules: Sequence[Rule], only: Sequence[str] | None, skip: Sequence[str
     for name in (*(only or ()), *(skip or ())):
         if not any(_names(rule, name) for rule in rules):
             raise Failure(f"there is no rule {name!r}", nearest(name, names) or "`gpucheck explain` lists them")
-    kept = [r for r in rules if not only or any(_names(r, name) for name in only)]
-    return tuple(r for r in kept if not any(_names(r, name) for name in skip or ()))
+    wanted = {r.id for r in rules if not only or any(_names(r, name) for name in only)}
+    for rule in reversed(rules):  # each stands after what it comes after
+        if rule.id in wanted:
+            wanted.update(rule.after)
+    return tuple(r for r in rules if r.id in wanted and not any(_names(r, name) for name in skip or ()))
 
 
 def nearest(name: str, names: Sequence[str] | dict[str, Rule]) -> str | None:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from gpucheck.model import Report
+from gpucheck.render import renderer
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -14,6 +18,13 @@ if TYPE_CHECKING:
 
 def complain(sentence: str, tip: str | None) -> None:
     sys.stderr.write(f"gpucheck: {sentence}\n" + (f"tip: {tip}\n" if tip else ""))
+
+
+def show(report: Report, format: str, strict: bool) -> int:
+    """Print the report; its exit code."""
+    report = replace(report, strict=strict)
+    sys.stdout.write(renderer(format)([report]))
+    return report.exit_code
 
 
 @contextmanager
@@ -29,7 +40,11 @@ def progress() -> Iterator[Progress]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """All of it or nothing: a report is never half-written."""
+    """All of it or nothing: a report is never half-written. A device or a pipe is written to, not replaced."""
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        path.write_text(text)
+        return
     partial = path.with_name(f".{path.name}.partial")
     try:
         partial.write_text(text)

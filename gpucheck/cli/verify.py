@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from gpucheck.cli.options import Base, CaBundle, Format, Network, RecipeName, Strict, one_of
-from gpucheck.cli.screen import saying
+from gpucheck.cli.screen import saying, show
 from gpucheck.host import Local
-from gpucheck.render import renderer
+from gpucheck.model import Failure
 
 
 def verify(
@@ -61,10 +60,12 @@ def verify(
             epochs=epochs, batch_size=batch_size, validation_split=validation_split, seed=seed, limit=limit,
             timeout=timeout, keep=keep,
         )  # fmt: skip
-        with saying() as say:
-            report = verification.verify(wish, Local(), cache_folder(), say)
-    sys.stdout.write(renderer(format)([report]))
-    return report.exit_code(strict=strict)
+        try:
+            with saying() as say:
+                report = verification.verify(wish, Local(), cache_folder(), say)
+        except Failure as failure:  # what could not be carried out has proven nothing, and that is no "no"
+            raise Failure(str(failure), failure.tip, 3 if failure.exit_code == 1 else failure.exit_code) from failure
+    return show(report, format, strict)
 
 
 def cache_folder() -> Path:

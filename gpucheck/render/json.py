@@ -14,7 +14,7 @@ from gpucheck.model import Report
 
 def render(reports: Sequence[Report]) -> str:
     lines = [
-        json.dumps({**codec.dump(report), "verdict": report.verdict, "exit_code": report.exit_code()})
+        json.dumps({**codec.dump(report), "verdict": report.verdict, "exit_code": report.exit_code})
         for report in reports
     ]
     return "\n".join(lines) + "\n"
@@ -28,6 +28,6 @@ def read(line: str) -> Report:
         raise codec.WrongShape(f"$: not JSON: {error}") from error
     derived = {key: data.pop(key, None) for key in ("verdict", "exit_code")} if isinstance(data, dict) else {}
     report = codec.load(Report, data)
-    if derived != {"verdict": report.verdict, "exit_code": report.exit_code()}:
+    if derived != {"verdict": report.verdict, "exit_code": report.exit_code}:
         raise codec.WrongShape("$.verdict: does not follow from the findings")
     return report

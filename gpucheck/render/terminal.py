@@ -6,7 +6,6 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from itertools import groupby
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -40,7 +39,7 @@ def render(reports: Sequence[Report]) -> str:
         width=None if terminal else PLAIN_WIDTH, emoji=False, soft_wrap=not terminal,
     )  # fmt: skip
     for report in reports:
-        console.print(_report(report))
+        console.print(_report(report), crop=False)
     return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 
 
@@ -50,8 +49,11 @@ def _report(report: Report) -> RenderableType:
     if cause:
         parts += [*_fix(report, cause), Text()]
     waiting = [f for f in report.findings if f.because]
-    shown = [f for f in report.findings if not f.because]
-    for subject, group in groupby(shown, key=lambda f: f.rule.split(".")[0]):
+    subjects: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        if not finding.because:
+            subjects.setdefault(finding.rule.split(".")[0], []).append(finding)
+    for subject, group in subjects.items():
         parts += [Text(SUBJECTS.get(subject, subject), style="bold"), *map(_row, group)]
     for root in dict.fromkeys(f.because for f in waiting):
         names = [f.rule for f in waiting if f.because == root]
@@ -68,7 +70,7 @@ def _headline(report: Report) -> Text:
     about = [f"gpucheck {report.command}", report.host]
     if system:
         about += [system.os or "unknown system", f"kernel {system.kernel}"]
-    style = {0: "bold green", 1: "bold red"}.get(report.exit_code(), "bold yellow")
+    style = {0: "bold green", 1: "bold red"}.get(report.exit_code, "bold yellow")
     return Text.assemble((_printable(" · ".join(about)), "dim"), "\n", (_printable(report.verdict), style))
 
 
@@ -78,9 +80,10 @@ def _fix(report: Report, finding: Finding) -> list[RenderableType]:
     system = report.facts.known.get(System)
     lines = [Text("fix: ", style="bold").append(finding.remedy.text, style="not bold")]
     commands = finding.remedy.commands_for(system.os_family if system else None)
-    lines += [Text(f"  $ {command}", style="cyan") for command in commands]
+    # Never wrapped: what is pasted must be whole.
+    lines += [Text(f"  $ {command}", style="cyan", no_wrap=True, overflow="ignore") for command in commands]
     if finding.remedy.url:
-        lines.append(Text(f"  see {finding.remedy.url}"))
+        lines.append(Text(f"  see {finding.remedy.url}", no_wrap=True, overflow="ignore"))
     lines.append(Text(f"  then: {finding.remedy.verify} · why: gpucheck explain {finding.rule}", style="dim"))
     return list(lines)
 
@@ -114,4 +117,4 @@ def _count(report: Report) -> Text:
         "unknown": len(report.of(Status.UNKNOWN)), "skipped": len(report.of(Status.SKIP)),
     }  # fmt: skip
     text = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
-    return Text(f"{text} · exit code {report.exit_code()}", style="dim")
+    return Text(f"{text} · exit code {report.exit_code}", style="dim")

@@ -102,3 +102,14 @@ def test_colour_only_on_a_terminal_that_wants_it(
     monkeypatch.setenv("TERM", "xterm-256color")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
     assert ("\x1b[1;31m" in renderer("terminal")([BROKEN])) is coloured
+
+
+def test_a_command_is_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    long = f"curl -fsSL https://example.com/{'x' * 90} | sudo gpg --dearmor -o /usr/share/keyrings/a-keyring.gpg"
+    remedy = Remedy(text="install it", commands={"": (long,)}, url=f"https://example.com/{'y' * 90}")
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    page = renderer("terminal")([report(finding("pci.gpu-present", Status.FAIL, remedy=remedy))])
+    assert long in page
+    assert remedy.url in page if remedy.url else False
