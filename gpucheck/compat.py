@@ -17,6 +17,7 @@ from gpucheck.tables import (
     Capability,
     Chip,
     CudnnDrop,
+    CudnnListed,
     Floor,
     FrameworkBuild,
     Heavy,
@@ -36,6 +37,7 @@ class Compat:
     releases: tuple[Release, ...] = ()
     capabilities: tuple[Capability, ...] = ()
     cudnn: tuple[CudnnDrop, ...] = ()
+    cudnn_listed: tuple[CudnnListed, ...] = ()
     branches: tuple[Branch, ...] = ()
     modules: tuple[ModuleKind, ...] = ()
     builds: tuple[FrameworkBuild, ...] = ()
@@ -60,9 +62,32 @@ class Compat:
         """The first cuDNN that has no code for a GPU."""
         return _first(drop.first for drop in self.cudnn if capability < drop.below)
 
+    def cudnn_serves(self, cudnn: Version, capability: Version) -> bool | None:
+        """Whether a cuDNN has code for a GPU; None where nobody looked."""
+        dropped = self.cudnn_without(capability)
+        if dropped and cudnn >= dropped:
+            return False
+        return any(row.since <= cudnn and capability in row.capabilities for row in self.cudnn_listed) or None
+
     def branch(self, capability: Version) -> Branch | None:
-        """The first and last driver branch for a GPU."""
-        return _first(branch for branch in self.branches if branch.capability == capability)
+        """The first and last driver branch for a GPU. Without a row the first is what its first CUDA shipped."""
+        row = _first(branch for branch in self.branches if branch.capability == capability)
+        if row and row.first:
+            return row
+        span = self.cuda_span(capability)
+        came = _first(r.driver.major for r in self.releases if span and r.cuda.series == span.first.series)
+        if row is None and came is None:
+            return None
+        return Branch(capability=capability, first=came, last=row.last if row else None)
+
+    def driver_serves(self, driver: Version, capability: Version) -> bool | None:
+        """Whether a driver's branch serves a GPU; None where the tables do not tell."""
+        branch = self.branch(capability)
+        if branch is None:
+            return None
+        if (branch.last and driver.major > branch.last) or (branch.first and driver.major < branch.first):
+            return False
+        return True if branch.first or driver >= self.releases[0].driver else None
 
     def module_fits(self, capability: Version, *, open_module: bool) -> bool:
         """Whether that kind of NVIDIA kernel module drives a GPU."""
@@ -127,12 +152,17 @@ class Compat:
         return _first(c.capability for c in self.chips if int(c.first, 16) <= number <= int(c.last, 16))
 
     def gpus(self, pci: Pci | None, nvml: Nvml | None) -> dict[str, Version]:
-        """Label and compute capability of the GPUs here, by NVML or else by the bus. Unknown ones are left out."""
+        """Label and compute capability of the GPUs here, by NVML or else by the bus. Unknown ones are left out.
+
+        So are those given to a virtual machine and, beside a GPU that nvidia has or could have, other drivers' ones.
+        """
         found: list[tuple[str, Version | None]] = []
         if nvml and nvml.gpus:
             found = [(f"GPU {gpu.index} ({gpu.name or 'no name'})", gpu.compute_capability) for gpu in nvml.gpus]
         elif pci:
-            found = [(f"the GPU at {gpu.address}", self.capability_of_device(gpu.device_id)) for gpu in pci.gpus]
+            here = [gpu for gpu in pci.gpus if gpu.driver != "vfio-pci"]
+            ours = [gpu for gpu in here if gpu.driver in ("nvidia", None)] or here
+            found = [(f"the GPU at {gpu.address}", self.capability_of_device(gpu.device_id)) for gpu in ours]
         return {label: capability for label, capability in found if capability is not None}
 
 

@@ -125,6 +125,7 @@ class Driver:
     open_module: bool | None
     libraries: tuple[Library, ...]  # libcuda, libnvidia-ml: the user-space half
     devices: tuple[DeviceNode, ...]  # /dev/nvidia*, /dev/dxg
+    modprobe: bool = False  # nvidia-modprobe is installed setuid: it makes /dev/nvidia-uvm on first use
 
 
 # --- NVML ---
@@ -346,12 +347,15 @@ class Run:
     framework_version: str | None
     device: str  # asked for: gpu or cpu
     where: str  # container or host
+    where_why: str | None  # why on the host
     image_asked: str | None  # image ids
     image_ran: str | None
     recipe_asked: str | None
     recipe_ran: str | None
     exit_code: int | None
     signal: int | None
+    oom_killed: bool  # by the limit of its container
+    last_line: str | None  # of its output
     parts: tuple[Part, ...]
     devices_seen: tuple[str, ...]
 
@@ -378,8 +382,8 @@ class Placement:
 
 @fact
 class Epoch:
-    loss: float
-    accuracy: float
+    loss: float | None  # None = no finite number: it diverged
+    accuracy: float | None
     val_loss: float | None
     val_accuracy: float | None
     seconds: float
@@ -396,6 +400,7 @@ class Training:
     data: str  # what it trained on, in words
     real: bool  # CIFAR-10, not the synthetic set
     test_accuracy: float | None
+    gpu_memory_peak_bytes: tuple[int, ...] | None  # in use at most, of each GPU that the training saw; None = not told
 
 
 @fact

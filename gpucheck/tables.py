@@ -43,6 +43,12 @@ class CudnnDrop:
 
 
 @fact
+class CudnnListed:
+    since: Version  # the oldest cuDNN whose support matrix was read
+    capabilities: tuple[Version, ...]
+
+
+@fact
 class Branch:
     capability: Version
     first: int | None = None  # major number of the driver
@@ -103,6 +109,7 @@ TABLES: dict[str, tuple[str, str, type]] = {  # field of Compat: file, section, 
     "releases": ("cuda.toml", "release", Release),
     "capabilities": ("cuda.toml", "capability", Capability),
     "cudnn": ("cuda.toml", "cudnn", CudnnDrop),
+    "cudnn_listed": ("cuda.toml", "cudnn_listed", CudnnListed),
     "branches": ("drivers.toml", "branch", Branch),
     "modules": ("drivers.toml", "module", ModuleKind),
     "builds": ("frameworks.toml", "build", FrameworkBuild),

@@ -63,6 +63,7 @@ def test_a_driver_as_json() -> None:
         "open_module": None,
         "libraries": [{"path": "/lib/libcuda.so", "version": None}],
         "devices": [{"path": "/dev/nvidia0", "major": 195, "minor": 0, "mode": "666", "group": "root"}],
+        "modprobe": False,
     }
 
 

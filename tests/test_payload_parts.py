@@ -83,6 +83,24 @@ def test_parts_that_end_well(start: Start, tmp_path: Path) -> None:
     assert (tmp_path / "one.out").read_text() == "from C\n"
 
 
+def test_what_would_silence_the_placement_log_does_not_reach_the_probe(tmp_path: Path) -> None:
+    """The real payload over a module called tensorflow that only tells its environment: to strict, soft and train."""
+    (tmp_path / "tensorflow.py").write_text("import json, os, sys\nprint(json.dumps(dict(os.environ)))\nsys.exit()\n")
+    silencing = {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2", "TF_CPP_VMODULE": "x=1", "TF_CPP_MAX_VLOG_LEVEL": "0"}
+    environment = {
+        **os.environ, **silencing, "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONPATH": f"{PACKAGE}{os.pathsep}{tmp_path}",
+    }  # fmt: skip
+    command = [sys.executable, "-m", "payloads.tensorflow", "--out", str(tmp_path / "out"), "--limit", "64"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    seen = {part: json.loads((tmp_path / "out" / f"{part}.out").read_text()) for part in ("strict", "probe", "train")}
+    for part in ("strict", "probe"):
+        assert not seen[part].keys() & silencing.keys()
+        assert seen[part]["TF_CPP_MIN_LOG_LEVEL"] == "0"
+    assert silencing.items() <= seen["train"].items()  # the training is as the user has set it
+    assert silencing.items() <= report(tmp_path / "out")["env"].items()
+
+
 def test_after_a_bad_part_there_is_no_other(start: Start, tmp_path: Path) -> None:
     child = start("bad two")
     child.communicate(timeout=30)

@@ -43,10 +43,19 @@ def ended(folder: Path, child: subprocess.Popen[str], device: str) -> None:
     """Wait for the payload and leave what gpucheck itself would write beside its evidence."""
     _, err = child.communicate(timeout=280)
     assert err == ""
-    asked = {"framework": "tensorflow", "device": device, "where": "host", "image_id": None, "recipe": None}
+    asked = {"framework": "tensorflow", "device": device, "where": "host", "where_why": "x",
+             "image_id": None, "recipe": None}  # fmt: skip
     code = child.returncode
     (folder / "asked.json").write_text(json.dumps(asked))
-    (folder / "ran.json").write_text(json.dumps({"exit_code": code, "signal": None, "image_id": None, "recipe": None}))
+    ran: dict[str, object] = {
+        "exit_code": code,
+        "signal": None,
+        "oom_killed": False,
+        "last_lines": [],
+        "image_id": None,
+        "recipe": None,
+    }
+    (folder / "ran.json").write_text(json.dumps(ran))
 
 
 def look(folder: Path) -> tuple[Run, Placement, Training]:

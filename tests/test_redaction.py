@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from gpucheck import codec, engine
 from gpucheck.host import Recorded
-from gpucheck.probes import PROBES, docker
+from gpucheck.probes import PROBES, container_toolkit, docker, files
+from gpucheck.probes.container_toolkit import DAEMON_JSON, HOOK
 from gpucheck.redaction import redact
 
 MACHINES = sorted((Path(__file__).parent / "machines").glob("*/recording.json"))
@@ -57,7 +59,7 @@ def test_what_is_private_is_gone() -> None:
                 "text": '{"registry-mirrors": ["https://mirror.corp"], "runtimes": {"nvidia": {}}}'
             },
             "/etc/cdi": {"text": None},
-            "/etc/cdi/nvidia.yaml": {"text": f'name: "{uuids[1]}"\n'},
+            "/etc/cdi/nvidia.yaml": {"text": f'kind: nvidia.com/gpu\ndevices: [{{name: "{uuids[1]}"}}]\n'},
             "/proc/x": {"cannot_look": "no"},
         },
     }
@@ -87,7 +89,104 @@ def test_what_is_private_is_gone() -> None:
     assert redacted["files"]["/etc/cdi"] == {"text": None}
     # One GPU is the same GPU everywhere.
     second = json.loads(outs[1])["gpus"][1]["uuid"]
-    assert redacted["files"]["/etc/cdi/nvidia.yaml"] == {"text": f'name: "{second}"\n'}
+    assert json.loads(redacted["files"]["/etc/cdi/nvidia.yaml"]["text"])["devices"] == [{"name": second}]
+
+
+VENDOR = """
+cdiVersion: 0.6.0
+kind: corp.example/widget
+annotations: {owner: alice}
+devices:
+- name: w0  # of alice
+  annotations: {owner: alice}
+  containerEdits:
+    env: [API_TOKEN=hunter2]
+    deviceNodes: [{path: /dev/w, hostPath: /dev/w0, major: 241, minor: 7, fileMode: 0660, gid: 44, uid: 1001}]
+containerEdits:
+  env: [API_TOKEN=hunter2]
+  mounts: [{hostPath: /opt/libcuda.so.550.54.15, containerPath: /secret/place, options: [ro]}]
+  hooks: [{hookName: createContainer, path: /opt/hook, args: [hook, --token=hunter2], env: [TOKEN=hunter2]}]
+"""
+CDI_PATHS = ("/opt/libcuda.so.550.54.15", "/opt/hook", "/dev/w0")
+ASKED = ("stat", "-L", "-c", files.STAT_FORMAT, *CDI_PATHS)
+
+
+@pytest.mark.parametrize("name", ["vendor.yaml", "vendor.json"])
+def test_of_a_cdi_spec_only_what_the_probe_reads_is_kept(name: str) -> None:
+    there = run(ASKED, "81a4 0 0 644 root /opt/hook\n")
+    others = [{"argv": list(argv), "code": 127, "out": "", "err": ""} for argv in (("nvidia-ctk", "--version"), HOOK)]
+    text = json.dumps(yaml.safe_load(VENDOR)) if name.endswith("json") else VENDOR
+    folders = {"/etc/cdi": {"text": None}, "/var/run/cdi": {"text": f"{name}\n"}, DAEMON_JSON: {"text": None}}
+    document = {"schema": 1, "runs": [there, *others], "files": {**folders, f"/var/run/cdi/{name}": {"text": text}}}
+    redacted = redact(document)
+    (spec,) = container_toolkit.probe(Recorded(redacted)).cdi_specs
+    assert (spec,) == container_toolkit.probe(Recorded(document)).cdi_specs
+    assert (spec.kind, spec.missing_paths) == ("corp.example/widget", ("/opt/libcuda.so.550.54.15", "/dev/w0"))
+    assert (spec.device_nodes[0].mode, spec.device_nodes[0].group) == ("660", "44")
+    assert [secret for secret in ("alice", "hunter2", "secret", "1001") if secret in json.dumps(redacted)] == []
+
+
+def test_a_torn_spec_stays_torn() -> None:
+    document = {"schema": 1, "runs": [], "files": {"/etc/cdi/a.yaml": {"text": "devices: [TOKEN=hunter2"}}}
+    text = redact(document)["files"]["/etc/cdi/a.yaml"]["text"]
+    assert "hunter2" not in text
+    with pytest.raises(ValueError, match="not JSON"):
+        container_toolkit.parse_spec(text)
+
+
+SSH = (
+    'error during connect: Get "http://docker.example.com/v1.24/version": command [ssh -o ConnectTimeout=30 {user} -- '
+    "{host} docker system dial-stdio] has exited with exit status 255, please make sure the URL is valid, and Docker "
+    "18.09 or later is installed on the remote host: stderr="
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        (
+            "Welcome to build7, alice\n" + SSH.format(user="-l alice", host="build7.corp.example")
+            + "ssh: Could not resolve hostname build7.corp.example: Name or service not known",
+            "ssh: Could not resolve hostname host: Name or service not known",
+        ),
+        (
+            SSH.format(user="-l alice -p 22", host="build7") + "ssh: connect to host build7 port 22: No route to host",
+            "-l user -p 22 -- host docker system",
+        ),
+        (SSH.format(user="", host="build7") + "alice@build7: Permission denied (publickey).", "Permission denied"),
+        ("Cannot connect to the Docker daemon at tcp://10.0.0.7:2375. Is the docker daemon running?",
+         "Cannot connect to the Docker daemon at tcp://host. Is the docker daemon running?"),
+        ("dial tcp: lookup build7 on 10.0.0.7:53: no such host", "dial tcp: lookup host on host:53: no such host"),
+        ("dial tcp [fd00::17]:2376: connect: connection refused", "dial tcp host:2376: connect: connection refused"),
+        ("x509: certificate is valid for docker, build7.corp.example, not ci.corp", "valid for docker, host, not host"),
+        ('Current context "alice-build7" is not found on the file system', 'context "context" is not found'),
+    ],
+)  # fmt: skip
+def test_what_docker_says_names_no_machine_and_no_user(said: str, kept: str) -> None:
+    failed = {"argv": list(docker.VERSION), "code": 1, "out": '{"Client": {"Version": "28.2.2"}}', "err": f"{said}\n"}
+    info = {"argv": list(docker.INFO), "code": 1, "out": json.dumps({"ServerErrors": [said]}), "err": ""}
+    redacted = redact({"schema": 1, "runs": [failed, info], "files": {}})
+    found = docker.probe(Recorded(redacted))
+    assert kept in (found.error or "")
+    secrets = ("alice", "build7", "corp", "10.0.0.7", "fd00", "example")
+    assert [secret for secret in secrets if secret in json.dumps(redacted)] == []
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "permission denied while trying to connect to the docker API at unix:///var/run/docker.sock",
+        "Cannot connect to the Docker daemon at unix:///run/user/1000/docker.sock. Is the docker daemon running?",
+        "Error response from daemon: client version 1.50 is too new. Maximum supported API version is 1.41",
+        "dial unix /var/run/docker.sock: connect: no such file or directory",
+        "context deadline exceeded",
+        "Host key verification failed.",
+    ],
+)
+def test_what_docker_says_of_this_machine_is_kept(said: str) -> None:
+    failed = {"argv": list(docker.VERSION), "code": 1, "out": '{"Client": {"Version": "28.2.2"}}', "err": f"{said}\n"}
+    document = {"schema": 1, "runs": [failed], "files": {}}
+    assert docker.probe(Recorded(redact(document))) == docker.probe(Recorded(document))
 
 
 def test_a_torn_daemon_json_stays_torn() -> None:

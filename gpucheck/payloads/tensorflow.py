@@ -147,7 +147,11 @@ def train(options: Any, say: parts.Say) -> None:
         )  # fmt: skip
         say("testing")
         test = model.evaluate(x_test, y_test, verbose=2, return_dict=True)
-    memory = [tf.config.experimental.get_memory_info(d.name)["peak"] for d in tf.config.list_logical_devices("GPU")]
+    gpus = [":".join(d.name.split(":")[-2:]) for d in tf.config.list_logical_devices("GPU")]
+    try:
+        memory = [tf.config.experimental.get_memory_info(gpu)["peak"] for gpu in gpus]
+    except (ValueError, tf.errors.OpError):  # an allocator that keeps no count
+        memory = None
     parts.write(
         options.out / "train.json",
         {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from operator import index
 from typing import Any
 
 from gpucheck.facts import CdiSpec, ContainerToolkit, DeviceNode, Version
@@ -17,6 +18,7 @@ HOOK = ("sh", "-c", "command -v nvidia-container-runtime-hook")
 
 
 def probe(host: Host) -> ContainerToolkit:
+    """Raises CannotLook where a CDI spec may not be read: the engine, which is root, reads it all the same."""
     runtimes, error = _daemon_json(host)
     specs = {path: _spec(host, path) for path in _spec_paths(host)}
     there = present(host, (path for spec in specs.values() if isinstance(spec, dict) for path in host_paths(spec)))
@@ -60,10 +62,10 @@ def _spec_paths(host: Host) -> list[str]:
 
 
 def _spec(host: Host, path: str) -> dict[str, Any] | str:
-    """The spec, or why it cannot be read."""
+    """The spec, or what is wrong with it."""
     try:
         return parse_spec(host.read(path) or "")
-    except (ValueError, CannotLook) as error:
+    except ValueError as error:
         return str(error)
 
 
@@ -75,6 +77,12 @@ def parse_spec(text: str) -> dict[str, Any]:
         raise ValueError(f"not JSON: {error.msg} (line {error.lineno})") from error
     if not isinstance(data, dict) or not isinstance(data.get("devices"), list) or "kind" not in data:
         raise ValueError("not a CDI spec: it names no kind or no devices")
+    try:
+        judge_spec("", data, frozenset())
+    except KeyError as error:
+        raise ValueError(f"not a CDI spec: an entry has no {error.args[0]}") from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise ValueError("not a CDI spec: an entry is not what the specification says it is") from error
     return data
 
 
@@ -104,6 +112,8 @@ def host_paths(spec: Mapping[str, Any]) -> tuple[str, ...]:
             paths[mount["hostPath"]] = None
         for hook in edits.get("hooks") or ():
             paths[hook["path"]] = None
+    if not all(isinstance(path, str) for path in paths):
+        raise TypeError("a path that is no text")
     return tuple(paths)
 
 
@@ -117,8 +127,8 @@ def judge_spec(path: str, spec: dict[str, Any] | str, there: frozenset[str]) -> 
     return CdiSpec(
         path=path,
         error=None,
-        version=spec.get("cdiVersion"),
-        kind=spec["kind"],
+        version=str(spec["cdiVersion"]) if spec.get("cdiVersion") else None,
+        kind=str(spec["kind"]),
         devices=tuple(str(device["name"]) for device in spec["devices"]),
         missing_paths=tuple(p for p in paths if p not in there),
         driver_version=next((version for version in drivers if version), None),
@@ -133,6 +143,6 @@ def _nodes(spec: Mapping[str, Any]) -> Iterator[DeviceNode]:
         if "major" in node and "minor" in node and path not in seen:
             seen.add(path)
             mode, group = node.get("fileMode"), node.get("gid")
-            yield DeviceNode(path=path, major=node["major"], minor=node["minor"],
+            yield DeviceNode(path=path, major=index(node["major"]), minor=index(node["minor"]),
                              mode="" if mode is None else f"{mode:o}", group="" if group is None else str(group),
             )  # fmt: skip

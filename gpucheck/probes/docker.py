@@ -3,27 +3,34 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from gpucheck.facts import Docker, Version
-from gpucheck.host import NO_SUCH_COMMAND, Host, Result
+from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
 
 VERSION = ("docker", "version", "--format", "{{json .}}")
 INFO = ("docker", "info", "--format", "{{json .}}")
 
 
 def probe(host: Host) -> Docker:
+    """Raises CannotLook where an engine answers and does not tell of itself: a proxy may allow /version alone."""
     version = host.run(VERSION)
     if version.code == NO_SUCH_COMMAND:
         return parse({}, {}, None)
     known = parse_json(version.out)
     if not known:
-        return parse({}, {}, _last_line(version) or f"docker version failed (exit code {version.code})")
+        return parse({}, {}, last_line(version.err) or f"docker version failed (exit code {version.code})")
     if known.get("Server") is None and not _is_shim(known):
-        return parse(known, {}, _last_line(version) or "no engine answered")
+        return parse(known, {}, last_line(version.err) or "no engine answered")
     info = host.run(INFO)
-    return parse(known, parse_json(info.out), None if info.code == 0 else _last_line(info))
+    told = parse_json(info.out)
+    refusals = "\n".join(told.get("ServerErrors") or ())
+    if info.code != 0 or refusals or not told:
+        said = last_line(refusals) or last_line(info.err) or "it said nothing"
+        raise CannotLook(f"docker info failed (exit code {info.code}): {said}")
+    return parse(known, told, None)
 
 
 def parse_json(text: str) -> dict[str, Any]:
@@ -85,6 +92,7 @@ def _version(text: object) -> Version | None:
     return Version(text) if isinstance(text, str) and text[:1].isdigit() else None
 
 
-def _last_line(result: Result) -> str | None:
-    lines = [line.strip() for line in result.err.splitlines() if line.strip()]
+def last_line(text: str) -> str | None:
+    """Of what Docker said. Proxies say it in HTML."""
+    lines = [line.strip() for line in re.sub(r"</?\w[^<>]*>", " ", text).splitlines() if line.strip()]
     return lines[-1].rstrip(".") if lines else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import stat
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 from gpucheck.facts import DeviceNode, Library, Version
 from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
@@ -17,6 +18,7 @@ LIBRARY_FOLDERS = (
     "/run/nvidia/driver/usr/lib/x86_64-linux-gnu",
 )  # fmt: skip
 STAT_FORMAT = "%f %t %T %a %G %n"  # raw mode, major and minor in hexadecimal; mode in octal; group; name
+NOT_THERE = (": No such file or directory", ": Not a directory", ": Too many levels of symbolic links")
 
 
 def libraries(host: Host, sonames: Sequence[str], folders: Sequence[str] = LIBRARY_FOLDERS) -> tuple[Library, ...]:
@@ -39,22 +41,28 @@ def library_version(path: str) -> Version | None:
     return Version(number[1]) if number and not number[1].startswith("1.") else None
 
 
-def present(host: Host, paths: Iterable[str]) -> dict[str, DeviceNode | None]:
-    """Those of `paths` that are there, links followed; the numbers of those that are character devices."""
+class Entry(NamedTuple):
+    mode: int  # st_mode: type and permissions
+    device: DeviceNode | None  # the numbers of a character device
+
+
+def present(host: Host, paths: Iterable[str]) -> dict[str, Entry | None]:
+    """Those of `paths` that are there, links followed. None = it may be: this user is not let near it."""
     asked = tuple(dict.fromkeys(paths))
     if not asked:
         return {}
     result = host.run(("stat", "-L", "-c", STAT_FORMAT, *asked))
     if result.code == NO_SUCH_COMMAND:
         raise CannotLook("there is no stat command here")
-    return parse_stat(result.out)
+    unseen = [line for line in result.err.splitlines() if not line.endswith(NOT_THERE)]
+    hidden = (path for path in asked if any(f"'{path}'" in line for line in unseen))
+    return {**dict.fromkeys(hidden), **parse_stat(result.out)}
 
 
-def parse_stat(text: str) -> dict[str, DeviceNode | None]:
-    found: dict[str, DeviceNode | None] = {}
+def parse_stat(text: str) -> dict[str, Entry]:
+    found = {}
     for line in text.splitlines():
         raw, major, minor, mode, group, path = line.split(" ", 5)
-        is_device = stat.S_ISCHR(int(raw, 16))
-        found[path] = DeviceNode(path=path, major=int(major, 16), minor=int(minor, 16), mode=mode, group=group) \
-            if is_device else None  # fmt: skip
+        device = DeviceNode(path=path, major=int(major, 16), minor=int(minor, 16), mode=mode, group=group)
+        found[path] = Entry(int(raw, 16), device if stat.S_ISCHR(int(raw, 16)) else None)
     return found

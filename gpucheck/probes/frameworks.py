@@ -31,7 +31,7 @@ def probe(host: Host) -> Frameworks:
     found: dict[str, Package] = {}
     for folder in folders:  # in the order of sys.path: the first of a name is the one that is imported
         name, version, path = parse_folder(folder)
-        if name not in found:
+        if name not in found and re.match(r"\D{0,2}\d", version):  # "unknown" is what broken metadata has
             found[name] = _package(host, name, version, path)
     return Frameworks(python=python, packages=tuple(found[name] for name in sorted(found)))
 

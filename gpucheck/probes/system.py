@@ -79,10 +79,11 @@ def parse_memory(text: str) -> int | None:
 def parse_shm(mounts: str, memory_bytes: int | None) -> int | None:
     """Bytes of /dev/shm. A tmpfs without size= is half of memory (kernel: Documentation/filesystems/tmpfs.rst)."""
     rows = [line.split() for line in mounts.splitlines()]
-    options = [row[3] for row in rows if len(row) > 3 and row[1] == "/dev/shm"]  # noqa: S108
-    if not options:
+    # The last one mounted covers the others.
+    mounted = [row for row in rows if len(row) > 3 and row[1] == "/dev/shm"][-1:]  # noqa: S108
+    if not mounted or mounted[0][2] != "tmpfs":
         return None
-    size = re.search(r"(?:^|,)size=(\d+)k(?:,|$)", options[-1])  # the last one mounted covers the others
+    size = re.search(r"(?:^|,)size=(\d+)k(?:,|$)", mounted[0][3])
     if size:
         return int(size[1]) * 1024
     return memory_bytes // 2 if memory_bytes else None

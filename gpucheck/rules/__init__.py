@@ -43,6 +43,7 @@ from gpucheck.rules.system import wsl_uses_windows_driver as system_wsl_uses_win
 from gpucheck.rules.toolkit import supports_gpu as toolkit_supports_gpu
 from gpucheck.rules.training import accuracy_plausible as training_accuracy_plausible
 from gpucheck.rules.training import loss_fell as training_loss_fell
+from gpucheck.rules.training import on_device as training_on_device
 
 # The rule whose finding answers `verify`.
 ANSWER = placement_heavy_ops_on_device.RULE.id
@@ -89,6 +90,7 @@ RUN_RULES: tuple[Rule, ...] = (
     placement_log_readable.RULE,
     placement_strict_accepted.RULE,
     placement_heavy_ops_on_device.RULE,
+    training_on_device.RULE,
     training_loss_fell.RULE,
     training_accuracy_plausible.RULE,
 )

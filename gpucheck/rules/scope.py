@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from gpucheck.facts import System, Version
 from gpucheck.model import Remedy
@@ -13,6 +13,13 @@ START_WITH_GPUS = Remedy(
     impact="none",
     url="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html",
 )
+
+UBUNTU_DRIVER = (
+    "sudo apt-get update",
+    "sudo apt-get install -y ubuntu-drivers-common",
+    "sudo ubuntu-drivers install",
+)
+NO_GPU = "no GPU here is in our table"
 
 
 def no_host_kernel(system: System) -> str | None:
@@ -32,6 +39,20 @@ def no_host(system: System) -> str | None:
 def listed(versions: Iterable[Version]) -> str:
     """Each once, in order: "7.5, 8.6"."""
     return ", ".join(map(str, sorted(set(versions))))
+
+
+def fitting(
+    gpus: Mapping[str, Version], fits: Callable[[Version], bool | None]
+) -> tuple[bool | None, dict[str, Version]]:
+    """False and the GPUs that do not fit; else None and those of which a table tells nothing; else True and all."""
+    told = {gpu: fits(capability) for gpu, capability in gpus.items()}
+    verdict = False if False in told.values() else None if None in told.values() or not told else True
+    return verdict, {gpu: gpus[gpu] for gpu, fit in told.items() if fit is verdict}
+
+
+def not_in_table(gpus: Mapping[str, Version], what: str) -> str:
+    """Why there is no answer: which compute capability is not known to go with `what`, "cuDNN 8.0"."""
+    return f"{what} with compute capability {listed(gpus.values())} is not in our table" if gpus else NO_GPU
 
 
 def count(number: int, noun: str) -> str:

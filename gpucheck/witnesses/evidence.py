@@ -58,7 +58,7 @@ def document(folder: Path, name: str) -> Document:
         raise CannotLook(f"the run left no {name}") from None
     except OSError as error:
         raise CannotLook(f"{name}: {error.strerror}") from error
-    except ValueError as error:  # also of bytes that are not UTF-8
+    except (ValueError, RecursionError) as error:  # also of bytes that are not UTF-8
         raise CannotLook(f"{name} is torn: it is not whole JSON") from error
     found = _object(name, data)
     if found.data.get("schema", SCHEMA) != SCHEMA:

@@ -21,7 +21,7 @@ from gpucheck.witnesses.evidence import document, lines
 # Prefixes: "2026-11-21 02:12:01.224: I tensorflow/.../placer.cc:125] " and "I0000 00:00:1795.1 3694 placer.cc:162] ".
 _LINE = re.compile(
     r"(?P<prefix>[^\]]*\] )?(?:\S+: \((?P<placed>[\w>]+)\):|Executing op (?P<executed>\S+) in device)"
-    r" /job:\w+/replica:\d+/task:\d+/device:(?P<device>[A-Za-z_]+:\d+)\s*"
+    r" /job:localhost/replica:0/task:0/device:(?P<device>[A-Za-z_]+:\d+)\s*"
 )
 # Lines that name a device and place nothing: a device is made, a variable draws its op to itself (both end in a line
 # of the op's own), and the dumps that TF_CPP_VMODULE=placer=N adds.
@@ -39,6 +39,7 @@ _REASON = re.compile(
 _DISGUISE = re.compile(r"_(?:Mkl(?:Native)?(?:Fused(?=Conv|Depthwise|MatMul|BatchMatMul))?|Fused)(?=[A-Z])")
 _FUNCTION = re.compile(r"(__(?:inference|forward|backward)_.+)_\d+")
 _MOST_REASONS, _LONGEST_REASON = 10, 300
+_LONGEST_LINE = 65536  # no line of the log is: such a one is not searched, which could take seconds
 
 
 class Log(NamedTuple):
@@ -54,7 +55,9 @@ def parse(log: Iterable[str]) -> Log:
     reasons: dict[str, None] = {}
     unread = 0
     for line in log:
-        if "/job:" not in line and "/device:" not in line:
+        if len(line) > _LONGEST_LINE:
+            unread += "/job:" in line or "/device:" in line
+        elif "/job:" not in line and "/device:" not in line:
             if len(reasons) < _MOST_REASONS and _REASON.search(line):
                 reasons[line.partition("] ")[2].strip()[:_LONGEST_REASON] or line.strip()[:_LONGEST_REASON]] = None
         elif match := _LINE.fullmatch(line):

@@ -22,13 +22,22 @@ def look(folder: Path) -> Run:
     return Run(
         framework=asked.get("framework", str),
         framework_version=probe.get("framework_version", str) if probe else None,
-        device=asked.get("device", str), where=asked.get("where", str),
+        device=_one_of(asked, "device", "gpu", "cpu"), where=_one_of(asked, "where", "container", "host"),
+        where_why=asked.maybe("where_why", str),
         image_asked=asked.maybe("image_id", str), image_ran=ran.maybe("image_id", str),
         recipe_asked=asked.maybe("recipe", str), recipe_ran=ran.maybe("recipe", str),
-        exit_code=exit_code, signal=signal,
+        exit_code=exit_code, signal=signal, oom_killed=ran.get("oom_killed", bool),
+        last_line=next(iter(reversed(ran.texts("last_lines"))), None),
         parts=tuple(map(_part, run.each("parts"))) if run else (),
         devices_seen=probe.texts("devices") if probe else (),
     )  # fmt: skip
+
+
+def _one_of(document: Document, key: str, *values: str) -> str:
+    value = document.get(key, str)
+    if value not in values:
+        raise CannotLook(f"{document.name} has {value!r:.40} as {key}")
+    return value
 
 
 def _left(folder: Path, name: str) -> Document | None:

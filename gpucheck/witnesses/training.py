@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 from gpucheck.facts import Epoch, Training
+from gpucheck.host import CannotLook
 from gpucheck.witnesses.evidence import Document, document
 
 
@@ -16,12 +18,22 @@ def look(folder: Path) -> Training:
         history=tuple(map(_epoch, train.each("history"))), epochs_asked=train.get("epochs", int),
         batch_size=train.get("batch_size", int), samples=train.get("samples", int), seed=train.get("seed", int),
         data=data.get("source", str), real=data.get("kind", str) == "cifar10",
-        test_accuracy=train.maybe("test_accuracy", float),
+        test_accuracy=train.maybe("test_accuracy", float), gpu_memory_peak_bytes=_sizes(train),
     )  # fmt: skip
+
+
+def _sizes(train: Document) -> tuple[int, ...] | None:
+    sizes: list[int] | None = train.maybe("gpu_memory_peak_bytes", list)
+    if sizes is not None and not all(type(size) is int for size in sizes):
+        raise CannotLook("train.json has something else than bytes in gpu_memory_peak_bytes")
+    return None if sizes is None else tuple(sizes)
 
 
 def _epoch(row: Document) -> Epoch:
-    return Epoch(
-        loss=row.get("loss", float), accuracy=row.get("accuracy", float), val_loss=row.maybe("val_loss", float),
-        val_accuracy=row.maybe("val_accuracy", float), seconds=row.get("seconds", float), steps=row.get("steps", int),
-    )  # fmt: skip
+    losses = {name: _finite(row.get(name, float)) for name in ("loss", "accuracy")}
+    held_out = {name: _finite(row.maybe(name, float)) for name in ("val_loss", "val_accuracy")}
+    return Epoch(**losses, **held_out, seconds=row.get("seconds", float), steps=row.get("steps", int))
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpucheck.probes import kernel, system
+from gpucheck.probes import driver, kernel, system
 from tests.machines.parts import (
     DEBIAN_12,
     DEBIAN_FOLDER,
@@ -15,6 +15,7 @@ from tests.machines.parts import (
     UBUNTU_2404,
     Described,
     cdi,
+    discovered,
     done,
     engine,
     gpu,
@@ -30,6 +31,7 @@ from tests.machines.parts import (
 
 CDI_FOLDERS = ["/etc/cdi", "/var/run/cdi"]
 NO_FRAMEWORK = python("/usr/bin/python3")
+MODPROBE = Described(nodes={driver.MODPROBE: (0, 0)})
 REFUSED = "ret.nvmlInitWithFlags"
 DRIVER_NOT_LOADED, LIB_RM_VERSION_MISMATCH = 9, 18
 
@@ -56,7 +58,7 @@ H100 = (
     | libraries(DEBIAN_FOLDER, "590.48.01")
     | engine(
         "29.2.1", "1.53", Driver="overlayfs", Runtimes=NVIDIA_RUNTIME, CDISpecDirs=CDI_FOLDERS,
-        DiscoveredDevices=[{"Source": "cdi", "ID": f"nvidia.com/gpu={name}"} for name in (*range(8), "all")],
+        DiscoveredDevices=discovered(8),
     )
     | toolkit("1.18.1")
     | cdi("/var/run/cdi/nvidia.yaml", DEBIAN_FOLDER, "590.48.01", gpus=8, uvm=509)
@@ -73,12 +75,14 @@ LAPTOP = (
     | module(LAPTOP_KERNEL, "580.105.08", "Dual MIT/GPL", "laptop_1700000000_0a1b2c3d")
     | loaded(OPEN, "580.105.08", 1)
     | libraries(REDHAT_FOLDER, "580.105.08")
+    | MODPROBE
     | engine("28.2.2", "1.50", Runtimes=NVIDIA_RUNTIME, CDISpecDirs=CDI_FOLDERS)
     | toolkit("1.17.8")
     | python("/home/user/.venv/bin/python3", "torch-2.9.1+cu130.dist-info")
     | Described(files={kernel.SECURE_BOOT: "\x06\0\0\0\1"}, nvml="rtx4090-laptop")
 )
 
+REGISTERED = engine("26.1.4", "1.45", Runtimes=NVIDIA_RUNTIME, CDISpecDirs=[]) | toolkit("1.17.8")
 DESKTOP_KERNEL = "6.8.0-60-generic"
 DESKTOP_DRIVER = "570.124.06"
 DESKTOP_NVML = {
@@ -97,7 +101,7 @@ def desktop(owner: str | None) -> Described:
 def installed(owner: str | None) -> Described:
     """... and the driver's packages, but NVML finds no driver at work."""
     refused = Described(nvml="rtx4090-laptop", nvml_changes={**DESKTOP_NVML, REFUSED: DRIVER_NOT_LOADED})
-    return desktop(owner) | libraries(DEBIAN_FOLDER, DESKTOP_DRIVER) | toolkit("1.17.8") | refused
+    return desktop(owner) | libraries(DEBIAN_FOLDER, DESKTOP_DRIVER) | REGISTERED | refused
 
 
 SIGNED = module(DESKTOP_KERNEL, DESKTOP_DRIVER, "Dual MIT/GPL", "desktop Secure Boot Module Signature key")
@@ -111,18 +115,26 @@ WORKING = (
 )
 
 WSL_KERNEL = "5.15.167.4-microsoft-standard-WSL2"
+WSL_STORE = f"{driver.WSL_DRIVERS}/nv_dispi.inf_amd64_0373d825005116d0"
 WSL = (
     linux(UBUNTU_2204, WSL_KERNEL, cpus=16, memory_gib=31, devices={})
     | Described(
         files={
             "/proc/sys/fs/binfmt_misc/WSLInterop": "enabled\ninterpreter /init\nflags: PF\noffset 0\nmagic 4d5a\n",
             "/dev": "dxg\nnull\nzero\n",
+            driver.WSL_DRIVERS: f"hdaudio.inf_amd64_5e3d1c2b4a6f7089\n{WSL_STORE.rpartition('/')[2]}\n",
             "/sys/bus/pci/devices": "3b2c:00:00.0\n",  # Microsoft's virtual render device
             "/sys/bus/pci/devices/3b2c:00:00.0/uevent": "DRIVER=dxgkrnl\nPCI_CLASS=30200\nPCI_ID=1414:008E\n",
         },
         links={
-            "/usr/lib/wsl/lib/libcuda.so.1": "/usr/lib/wsl/lib/libcuda.so.1.1",
-            "/usr/lib/wsl/lib/libnvidia-ml.so.1": "/usr/lib/wsl/lib/libnvidia-ml.so.1",
+            path: path
+            for path in (
+                "/usr/lib/wsl/lib/libcuda.so.1",
+                "/usr/lib/wsl/lib/libcuda.so.1.1",
+                "/usr/lib/wsl/lib/libnvidia-ml.so.1",
+                f"{WSL_STORE}/libcuda.so.1.1",
+                f"{WSL_STORE}/libnvidia-ml.so.1",
+            )
         },
         nodes={"/dev/dxg": (10, 125)},
         nvml="rtx4090-laptop",
@@ -142,7 +154,7 @@ MACHINES: dict[str, Described] = {
     "driver-library-mismatch": WORKING
     | Described(links={f"{DEBIAN_FOLDER}/{name}.so.1": f"{DEBIAN_FOLDER}/{name}.so.570.133.07"
                        for name in ("libcuda", "libnvidia-ml")})
-    | toolkit("1.17.8")
+    | REGISTERED
     | Described(nvml="rtx4090-laptop", nvml_changes={REFUSED: LIB_RM_VERSION_MISMATCH}),
     "nouveau": installed("nouveau") | SIGNED | Described(files={"/proc/modules": "nouveau 2527232 4 - Live 0x0\n"}),
     "no-driver": desktop("nouveau") | Described(files={"/proc/modules": "nouveau 2527232 4 - Live 0x0\n"}),
@@ -160,12 +172,13 @@ MACHINES: dict[str, Described] = {
     | module(DEBIAN_KERNEL, "525.89.02", "NVIDIA", None)
     | loaded(PROPRIETARY, "525.89.02", 1)
     | libraries(DEBIAN_FOLDER, "525.89.02")
+    | MODPROBE
     | engine("20.10.24+dfsg1", "1.41")
     | NO_FRAMEWORK
     | Described(nvml="t4", nvml_changes={"gpu.retired_pending": 0}),
     # The spec is of the driver before an upgrade, and of the boot before this one: nvidia-uvm had another number.
     "stale-cdi": WORKING
-    | engine("28.2.2", "1.50", CDISpecDirs=CDI_FOLDERS)
+    | engine("28.2.2", "1.50", CDISpecDirs=CDI_FOLDERS, DiscoveredDevices=discovered(1))
     | toolkit("1.17.8")
     | cdi("/etc/cdi/nvidia.yaml", DEBIAN_FOLDER, "570.86.15", gpus=1, uvm=510),
     "wsl2": WSL,

@@ -19,7 +19,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from gpucheck.host import CannotLook, Recording, Result  # noqa: E402
-from gpucheck.probes import PROBES, nvml  # noqa: E402
+from gpucheck.probes import PROBES, driver, nvml  # noqa: E402
 from tests.conftest import FAKENVML, Machine, flat  # noqa: E402
 from tests.machines.constructed import MACHINES  # noqa: E402
 from tests.machines.parts import Described  # noqa: E402
@@ -51,6 +51,8 @@ class Answering(Machine):
     def _stat(self, path: str) -> str:
         if path in self.nodes:
             major, minor = self.nodes[path]
+            if (major, minor) == (0, 0):  # a program
+                return f"89ed 0 0 4755 root {path}\n" if path == driver.MODPROBE else f"81ed 0 0 755 root {path}\n"
             return f"21b6 {major:x} {minor:x} 666 root {path}\n"
         return f"81a4 0 0 644 root {path}\n"
 

@@ -146,6 +146,11 @@ def engine(version: str, api: str, **info: Any) -> Described:
     )
 
 
+def discovered(gpus: int) -> list[dict[str, str]]:
+    """`docker info` of Engine 28.2 and later: what it found in CDI specs."""
+    return [{"Source": "cdi", "ID": f"nvidia.com/gpu={name}"} for name in (*range(gpus), "all")]
+
+
 def unreachable(version: str, api: str, said: str) -> Described:
     client = {"Client": {"Version": version, "ApiVersion": api, "Context": "default"}, "Server": None}
     return Described(runs={docker.VERSION: Result(code=1, out=json.dumps(client) + "\n", err=f"{said}\n")})

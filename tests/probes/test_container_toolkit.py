@@ -47,6 +47,8 @@ devices:
 kind: nvidia.com/gpu
 """
 PATHS = ("/dev/nvidiactl", LIBRARY, "/usr/bin/nvidia-cdi-hook", "/dev/nvidia0")
+SHAPE = "an entry is not what the specification says it is"
+GONE = f"stat: cannot statx '{LIBRARY}': No such file or directory\n"
 
 
 def stat(*paths: str) -> tuple[str, ...]:
@@ -67,7 +69,7 @@ def test_a_toolkit_with_a_spec_of_which_a_library_is_gone(machine: Machine) -> N
                     code=0, out="NVIDIA Container Toolkit CLI version 1.17.8\ncommit: f202b80a9b9d0db0\n", err=""
                 ),
                 container_toolkit.HOOK: Result(code=0, out="/usr/bin/nvidia-container-runtime-hook\n", err=""),
-                stat(*PATHS): Result(code=1, out=there, err="stat: cannot statx"),
+                stat(*PATHS): Result(code=1, out=there, err=GONE),
             },
         )
     )
@@ -118,10 +120,44 @@ def test_a_spec_that_cannot_be_parsed_says_why_in_one_line(machine: Machine, tex
         container_toolkit.parse_spec(text)
 
 
-def test_a_spec_that_may_not_be_read_is_not_an_empty_one(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    ("edits", "said"),
+    [
+        ('"deviceNodes": [{"hostPath": null}]', "an entry has no path"),
+        ('"deviceNodes": [{"path": "/dev/nvidia0", "major": 195, "minor": 0, "fileMode": "0666"}]', SHAPE),
+        ('"deviceNodes": [{"path": "/dev/nvidia0", "major": "195", "minor": 0}]', SHAPE),
+        ('"mounts": ["/usr/lib"]', SHAPE),
+        ('"mounts": [{"hostPath": 3}]', SHAPE),
+        ('"hooks": 3', SHAPE),
+    ],
+)
+@pytest.mark.parametrize("devices", ["[]", '[{"name": "0"}]'])
+def test_a_spec_with_entries_of_another_shape_is_none(machine: Machine, edits: str, said: str, devices: str) -> None:
+    text = f'{{"kind": "nvidia.com/gpu", "devices": {devices}, "containerEdits": {{{edits}}}}}'
+    (spec,) = container_toolkit.probe(machine({"/etc/cdi": "a.json\n", "/etc/cdi/a.json": text})).cdi_specs
+    assert spec.error == f"not a CDI spec: {said}"
+
+
+@pytest.mark.parametrize("devices", ["[a]", "[{}]", "[{name: a, containerEdits: [b]}]"])
+def test_devices_of_another_shape(devices: str) -> None:
+    with pytest.raises(ValueError, match="not a CDI spec"):
+        container_toolkit.parse_spec(f"kind: nvidia.com/gpu\ndevices: {devices}")
+
+
+def test_a_spec_that_may_not_be_read_leaves_the_subject_unknown(machine: Machine) -> None:
+    """It is no fault of the spec: the engine is root and reads it."""
     refusal = CannotLook("/etc/cdi/nvidia.yaml: Permission denied")
-    (spec,) = container_toolkit.probe(machine({"/etc/cdi": "nvidia.yaml\n", "/etc/cdi/nvidia.yaml": refusal})).cdi_specs
-    assert spec.error == "/etc/cdi/nvidia.yaml: Permission denied"
+    with pytest.raises(CannotLook, match=r"/etc/cdi/nvidia\.yaml: Permission denied"):
+        container_toolkit.probe(machine({"/etc/cdi": "nvidia.yaml\n", "/etc/cdi/nvidia.yaml": refusal}))
+
+
+def test_a_path_in_a_closed_folder_is_not_missing(machine: Machine) -> None:
+    there = "".join(f"81ed 0 0 755 root {path}\n" for path in PATHS if path != LIBRARY)
+    denied = f"stat: cannot statx '{LIBRARY}': Permission denied\n"
+    host = machine({"/etc/cdi": "nvidia.yaml\n", "/etc/cdi/nvidia.yaml": YAML})
+    host.runs[stat(*PATHS)] = Result(code=1, out=there, err=denied)
+    (spec,) = container_toolkit.probe(host).cdi_specs
+    assert spec.missing_paths == ()
 
 
 @pytest.mark.parametrize(

@@ -66,11 +66,27 @@ def test_no_engine_answers(machine: Machine, said: str) -> None:
     assert host.asked == [docker.VERSION]
 
 
-def test_an_engine_that_fails_between_two_questions(machine: Machine) -> None:
+FORBIDDEN = """Error response from daemon: <html><body><h1>403 Forbidden</h1>
+Request forbidden by administrative rules.
+</body></html>
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "out", "err", "said"),
+    [
+        (1, "", "error during connect: EOF\n", "exit code 1): error during connect: EOF$"),
+        (1, "", FORBIDDEN, "exit code 1): Request forbidden by administrative rules$"),
+        (0, json.dumps({"Runtimes": None, "ServerErrors": [FORBIDDEN]}), "", "exit code 0): Request forbidden"),
+        (0, "", "", "exit code 0): it said nothing$"),
+    ],
+)
+def test_an_engine_that_does_not_tell_of_itself(machine: Machine, code: int, out: str, err: str, said: str) -> None:
+    """A proxy of the socket that allows /version and not /info. It is not an engine without runtimes."""
     runs = answers({"Client": CLIENT, "Server": ENGINE})
-    runs[docker.INFO] = Result(code=1, out="", err="error during connect: EOF\n")
-    found = docker.probe(machine({}, runs))
-    assert (found.server, found.error, found.runtimes) == (Version("28.2.2"), "error during connect: EOF", ())
+    runs[docker.INFO] = Result(code=code, out=out, err=err)
+    with pytest.raises(CannotLook, match=said.replace(")", r"\)")):
+        docker.probe(machine({}, runs))
 
 
 def test_a_client_that_prints_no_json(machine: Machine) -> None:

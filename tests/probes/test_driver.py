@@ -19,7 +19,12 @@ READLINK = (
     "readlink", "-e", *(f"{folder}/{name}" for folder in files.LIBRARY_FOLDERS
                         for name in ("libcuda.so.1", "libnvidia-ml.so.1")),
 )  # fmt: skip
-NONE = {READLINK: Result(code=1, out="", err="")}
+STAT = ("stat", "-L", "-c", files.STAT_FORMAT)
+GONE = f"stat: cannot statx '{driver.MODPROBE}': No such file or directory\n"
+NONE = {
+    READLINK: Result(code=1, out="", err=""),
+    (*STAT, driver.MODPROBE): Result(code=1, out="", err=GONE),
+}
 
 
 @pytest.mark.parametrize(
@@ -39,15 +44,37 @@ def test_no_version_in_a_torn_file(text: str) -> None:
     assert driver.parse_version(text) == (None, None)
 
 
-def test_a_machine_without_a_driver_starts_one_process(machine: Machine) -> None:
+def test_a_machine_without_a_driver_starts_two_processes(machine: Machine) -> None:
     host = machine({"/dev": "null\nnvme0\nzero\n"}, NONE)
-    assert driver.probe(host) == Driver(version=None, open_module=None, libraries=(), devices=())
-    assert host.asked == [READLINK]
+    assert driver.probe(host) == Driver(version=None, open_module=None, libraries=(), devices=(), modprobe=False)
+    assert host.asked == [(*STAT, driver.MODPROBE), READLINK]
+
+
+@pytest.mark.parametrize(("line", "there"), [("89ed 0 0 4755 root", True), ("81ed 0 0 755 root", False)])
+def test_nvidia_modprobe_helps_a_user_only_where_it_is_setuid(machine: Machine, line: str, there: bool) -> None:
+    stat = {(*STAT, driver.MODPROBE): Result(code=0, out=f"{line} {driver.MODPROBE}\n", err="")}
+    assert driver.probe(machine({"/dev": "null\n"}, {**NONE, **stat})).modprobe is there
+
+
+def test_on_wsl_the_libraries_may_be_where_windows_keeps_them(machine: Machine) -> None:
+    """As in a container that the toolkit's CDI mode made: only single files of the driver store are mounted."""
+    store = f"{driver.WSL_DRIVERS}/nv_dispi.inf_amd64_0373d825005116d0"
+    there = (f"{store}/libnvidia-ml.so.1", f"{store}/libcuda.so.1.1")
+    names = ("libcuda.so.1", "libnvidia-ml.so.1", "libcuda.so.1.1")
+    readlink = ("readlink", "-e", *(f"{folder}/{name}" for folder in (*files.LIBRARY_FOLDERS, store) for name in names))
+    stat = (*STAT, "/dev/dxg", driver.MODPROBE)
+    stores = "hdaudio.inf_amd64_5e3d\nnv_dispi.inf_amd64_0373d825005116d0\n"
+    runs = {
+        readlink: Result(code=1, out="".join(f"{path}\n" for path in there), err=""),
+        stat: Result(code=1, out="21b6 a 7d 666 root /dev/dxg\n", err=GONE),
+    }
+    found = driver.probe(machine({"/dev": "dxg\nnull\n", driver.WSL_DRIVERS: stores}, runs))
+    assert tuple(library.path for library in found.libraries) == there
+    assert found.devices[0].path == "/dev/dxg"
 
 
 def test_a_machine_with_a_driver(machine: Machine) -> None:
-    stat = ("stat", "-L", "-c", files.STAT_FORMAT, "/dev/nvidia-caps", "/dev/nvidia-uvm", "/dev/nvidia0",
-            "/dev/nvidiactl")  # fmt: skip
+    stat = (*STAT, "/dev/nvidia-caps", "/dev/nvidia-uvm", "/dev/nvidia0", "/dev/nvidiactl", driver.MODPROBE)
     real = "/usr/lib/x86_64-linux-gnu/lib{}.so.570.124.06\n"
     lines = ["41ed 0 0 755 root /dev/nvidia-caps", "21b6 1ff 0 666 root /dev/nvidia-uvm"]
     lines += ["21b6 c3 0 666 root /dev/nvidia0", "21b0 c3 ff 660 video /dev/nvidiactl"]
@@ -56,7 +83,7 @@ def test_a_machine_with_a_driver(machine: Machine) -> None:
             {"/proc/driver/nvidia/version": OPEN, "/dev": "null\nnvidia-caps\nnvidia-uvm\nnvidia0\nnvidiactl\nnvme0\n"},
             {
                 READLINK: Result(code=1, out=real.format("cuda") + real.format("nvidia-ml") * 2, err=""),
-                stat: Result(code=0, out="".join(f"{line}\n" for line in lines), err=""),
+                stat: Result(code=1, out="".join(f"{line}\n" for line in lines), err=GONE),
             },
         )
     )
@@ -78,7 +105,7 @@ def test_the_modules_own_version_where_proc_has_none(machine: Machine) -> None:
 
 def test_a_readlink_that_knows_no_e_cannot_look(machine: Machine) -> None:
     with pytest.raises(CannotLook, match="readlink"):
-        driver.probe(machine({}, {READLINK: Result(code=1, out="", err="readlink: invalid option -- 'e'\n")}))
+        driver.probe(machine({}, {**NONE, READLINK: Result(code=1, out="", err="readlink: invalid option -- 'e'\n")}))
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,11 @@ def test_of_two_versions_the_first_on_the_path_is_the_one_imported(machine: Mach
     assert [str(package.version) for package in found.packages] == ["2.9.1+cu126"]
 
 
+def test_a_package_without_a_version_hides_no_other(machine: Machine) -> None:
+    found = probe(machine, "nvidia_thing-unknown.dist-info", "torch-2.9.1+cu126.dist-info")
+    assert [package.name for package in found.packages] == ["torch"]
+
+
 def test_no_python(machine: Machine) -> None:
     found = frameworks.probe(machine())
     assert (found.python, found.packages) == (None, ())

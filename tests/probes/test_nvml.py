@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -194,9 +195,14 @@ def test_count_refused_is_not_zero_gpus_unsaid(look: Look) -> None:
 @pytest.mark.parametrize("symbol", ["nvmlInitWithFlags", "nvmlDeviceGetPowerUsage.0"])
 def test_hang_ends_at_the_deadline(look: Look, symbol: str) -> None:
     start = time.monotonic()
-    with pytest.raises(CannotLook, match="did not answer within 1 s"):
+    with pytest.raises(CannotLook, match=r"^NVML did not answer within 1 s: the driver or a GPU hangs$"):
         look("t4", {f"ret.{symbol}": "hang"}, timeout=1.0)
     assert time.monotonic() - start < 5
+
+
+def test_another_reason_is_not_called_a_hang(machine: Callable[..., Any]) -> None:
+    with pytest.raises(CannotLook, match=r"^python cannot be started: Permission denied$"):
+        nvml.probe(machine({}, {nvml.COMMAND: CannotLook("python cannot be started: Permission denied")}))
 
 
 @pytest.mark.parametrize(("how", "signal_name"), [("abort", "SIGABRT"), ("segv", "SIGSEGV")])

@@ -76,6 +76,10 @@ def test_shm_of_a_container_is_64_mib() -> None:
     assert system.parse_shm("overlay / overlay rw,size=1k 0 0\ntorn", 10**10) is None
 
 
+def test_a_folder_mounted_as_shm_has_the_size_of_its_disk() -> None:
+    assert system.parse_shm("tmpfs /dev/shm tmpfs rw 0 0\n/dev/sda1 /dev/shm ext4 rw 0 0\n", 10**10) is None
+
+
 def test_no_other_variable_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a real shell, among variables of which some are secret, empty, or look like two."""
     for name in system.VARIABLES:

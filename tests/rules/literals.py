@@ -23,7 +23,7 @@ KERNEL = Kernel(
     release="6.1.0-30-amd64", modules=("nvidia", "nvidia_uvm"), module_version=Version("570.124.06"),
     module_licence="Dual MIT/GPL", module_signer=None, headers=True, secure_boot=False, taints=0,
 )  # fmt: skip
-H100, T4, V100, RTX5090 = "2330", "1eb8", "1db1", "2b85"
+H100, T4, V100, RTX5090, RTX4090, RTX3090, K80, GB10 = "2330", "1eb8", "1db1", "2b85", "2684", "2204", "102d", "2e12"
 
 
 def bus(*devices: tuple[str, str | None]) -> Pci:

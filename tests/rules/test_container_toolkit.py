@@ -23,6 +23,7 @@ SPEC = CdiSpec(
     path="/etc/cdi/nvidia.yaml", error=None, version="0.6.0", kind="nvidia.com/gpu", devices=("0", "all"),
     missing_paths=(), driver_version=Version("570.124.06"), device_nodes=(),
 )  # fmt: skip
+TORN = replace(SPEC, path="/etc/cdi/intel.yaml", kind=None, error="not YAML (line 3)")
 TOOLKIT = ContainerToolkit(version=Version("1.17.8"), hook=False, daemon_json=(), daemon_json_error=None, cdi_specs=())
 NONE = replace(TOOLKIT, version=None)
 DRIVER = Driver(version=Version("570.124.06"), open_module=True, libraries=(), devices=(UVM,))
@@ -44,7 +45,14 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         PASS,
         "runtime",
     ),
-    ("container_toolkit.gpus-injectable", (SYSTEM, DOCKER, replace(TOOLKIT, hook=True)), PASS, "hook"),
+    # dockerd looks for the hook when it starts, in its own PATH.
+    ("container_toolkit.gpus-injectable", (SYSTEM, DOCKER, replace(TOOLKIT, hook=True)), UNKNOWN, "restart Docker"),
+    (
+        "container_toolkit.gpus-injectable",
+        (SYSTEM, replace(DOCKER, runtimes=("nvidia", "runc")), replace(TOOLKIT, hook=True)),
+        PASS,
+        "runtime",
+    ),
     (
         "container_toolkit.gpus-injectable",
         (SYSTEM, replace(DOCKER, cdi_devices=("amd.com/gpu=0", "nvidia.com/gpu=all")), TOOLKIT),
@@ -53,9 +61,9 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ),
     (
         "container_toolkit.gpus-injectable",
-        (SYSTEM, replace(DOCKER, server=Version("28.2.0")), with_spec()),
-        PASS,
-        "CDI",
+        (SYSTEM, replace(DOCKER, server=Version("28.2.0"), api=Version("1.50")), with_spec()),
+        FAIL,
+        "/etc/cdi/nvidia.yaml is here, not read by it",
     ),
     # Before 28.2 Docker reads no CDI spec unless told to.
     (
@@ -78,6 +86,13 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ),
     ("container_toolkit.gpus-injectable", (SYSTEM, replace(DOCKER, product="podman"), with_spec()), PASS, "CDI"),
     ("container_toolkit.gpus-injectable", (SYSTEM, replace(DOCKER, product="podman"), TOOLKIT), FAIL, "Podman"),
+    (
+        "container_toolkit.gpus-injectable",
+        (SYSTEM, replace(DOCKER, product="podman"), with_spec(error="not YAML", kind=None)),
+        FAIL,
+        "Podman",
+    ),
+    ("container_toolkit.gpus-injectable", (SYSTEM, replace(DOCKER, rootless=True), TOOLKIT), FAIL, "runc"),
     ("container_toolkit.gpus-injectable", (CONTAINER, DOCKER, TOOLKIT), SKIP, "host"),
     ("container_toolkit.cdi-fresh", (SYSTEM, with_spec(), DRIVER), PASS, "570.124.06"),
     (
@@ -102,6 +117,13 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("container_toolkit.cdi-fresh", (SYSTEM, with_spec(device_nodes=(UVM,)), DRIVER), PASS, "1 CDI spec"),
     ("container_toolkit.cdi-fresh", (SYSTEM, with_spec(error="not YAML (line 3)", kind=None), DRIVER), FAIL, "line 3"),
     ("container_toolkit.cdi-fresh", (SYSTEM, with_spec(kind="amd.com/gpu"), DRIVER), SKIP, "no CDI spec"),
+    # Another vendor's torn spec is none of ours.
+    (
+        "container_toolkit.cdi-fresh",
+        (SYSTEM, replace(TOOLKIT, cdi_specs=(TORN, SPEC)), DRIVER),
+        PASS,
+        "1 CDI spec",
+    ),
     ("container_toolkit.cdi-fresh", (CONTAINER, with_spec(), DRIVER), SKIP, "host"),
 ]
 
@@ -123,3 +145,30 @@ def test_a_spec_is_written_again_only_where_the_tool_is(judged: Callable[..., Fi
     assert without
     assert "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml" in with_tool.commands_for("debian")[0]
     assert without.commands_for("debian") == ()
+
+
+def test_a_spec_that_cannot_be_read_is_looked_at_and_not_overwritten(judged: Callable[..., Finding]) -> None:
+    torn = with_spec(path="/etc/cdi/my nvidia.yaml", error="not YAML (line 3)", kind=None)
+    remedy = judged("container_toolkit.cdi-fresh", SYSTEM, torn, DRIVER).remedy
+    assert remedy
+    commands = " ".join(remedy.commands_for("debian"))
+    assert "'/etc/cdi/my nvidia.yaml'" in commands
+    assert "--output" not in commands
+
+
+@pytest.mark.parametrize(
+    ("rootless", "command"), [(False, "sudo systemctl restart"), (True, "systemctl --user restart")]
+)
+def test_the_engine_that_runs_is_the_one_configured(
+    judged: Callable[..., Finding], rootless: bool, command: str
+) -> None:
+    docker = replace(DOCKER, rootless=rootless)
+    remedy = judged("container_toolkit.gpus-injectable", SYSTEM, docker, TOOLKIT).remedy
+    assert remedy
+    assert any(line.startswith(command) for line in remedy.commands_for("debian"))
+
+
+def test_the_toolkit_is_fetched_with_programs_that_are_installed_first(judged: Callable[..., Finding]) -> None:
+    remedy = judged("container_toolkit.installed", SYSTEM, NONE).remedy
+    assert remedy
+    assert "curl gnupg" in remedy.commands_for("debian")[0]

@@ -30,6 +30,10 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("cudnn.supports-gpu", (cudnn("9.10.2"), gpu("6.1")), PASS, "9.10.2"),
     ("cudnn.supports-gpu", (cudnn("9.11.0"), gpu("6.1")), FAIL, "9.11"),
     ("cudnn.supports-gpu", (cudnn("9.28.0"), gpu("7.5")), PASS, "7.5"),
+    ("cudnn.supports-gpu", (cudnn("9.28.0"), gpu("12.0")), PASS, "12.0"),
+    # Which cuDNN was the first for Blackwell is not in the table.
+    ("cudnn.supports-gpu", (cudnn("8.9.7"), gpu("12.0")), SKIP, "12.0 is not in our table"),
+    ("cudnn.supports-gpu", (cudnn("8.0.5"), gpu("9.0")), SKIP, "9.0 is not in our table"),
     ("cudnn.supports-gpu", (cudnn(), gpu("7.5")), SKIP, "not installed"),
     ("cudnn.supports-gpu", (cudnn(None), gpu("7.5")), SKIP, "version"),
     ("cudnn.supports-gpu", (cudnn("9.11.0"),), SKIP, "table"),

@@ -30,6 +30,7 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("docker.reachable", (SYSTEM, DOCKER), PASS, "1.50"),
     ("docker.reachable", (SYSTEM, DOWN), FAIL, "Cannot connect"),
     ("docker.reachable", (SYSTEM, replace(DOWN, context="desktop-linux")), FAIL, "desktop-linux"),
+    ("docker.reachable", (SYSTEM, replace(DOWN, context="rootless")), FAIL, "rootless"),
     ("docker.reachable", (SYSTEM, DENIED), FAIL, "may not"),
     ("docker.reachable", (CONTAINER, DOWN), SKIP, "host"),
 ]
@@ -42,10 +43,24 @@ def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...],
     assert says in finding.message
 
 
-@pytest.mark.parametrize(("docker", "command"), [(DENIED, "usermod"), (DOWN, "systemctl start docker")])
+@pytest.mark.parametrize(
+    ("docker", "command"),
+    [
+        (DENIED, "usermod"),
+        (DOWN, "sudo systemctl start docker"),
+        (replace(DOWN, context="rootless"), "systemctl --user start docker"),
+        (replace(DOWN, error="Cannot connect at unix:///run/user/1000/docker.sock"), "systemctl --user start docker"),
+    ],
+)
 def test_no_permission_and_no_engine_have_different_remedies(
     judged: Callable[..., Finding], docker: Docker, command: str
 ) -> None:
     remedy = judged("docker.reachable", SYSTEM, docker).remedy
     assert remedy
     assert command in remedy.commands_for("debian")[0]
+
+
+def test_rhel_has_a_docker_command_by_podman(judged: Callable[..., Finding]) -> None:
+    remedy = judged("docker.installed", SYSTEM, NONE).remedy
+    assert remedy
+    assert "podman-docker" in remedy.commands_for("rhel")[0]

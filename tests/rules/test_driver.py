@@ -22,13 +22,19 @@ from tests.rules.literals import (
     CTL,
     DRIVER,
     DXG,
+    GB10,
     GPU0,
     H100,
+    K80,
     KERNEL,
     LIBRARIES,
     NO_DRIVER,
+    RTX3090,
+    RTX4090,
     RTX5090,
     SYSTEM,
+    T4,
+    UVM,
     V100,
     WSL,
     bus,
@@ -51,6 +57,10 @@ def narrow(mode: str) -> Driver:
     return replace(DRIVER, devices=(replace(CTL, mode=mode, group="video"), GPU0))
 
 
+UVM_CLOSED = replace(DRIVER, devices=(CTL, GPU0, replace(UVM, mode="660", group="video")))
+CAPS = replace(GPU0, path="/dev/nvidia-caps-imex-channels", mode="500")
+MODESET = replace(GPU0, path="/dev/nvidia-modeset", mode="600")
+
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.installed", (SYSTEM, DRIVER), PASS, "570.124.06"),
     ("driver.installed", (SYSTEM, replace(DRIVER, version=None)), PASS, "libcuda"),
@@ -65,6 +75,8 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.open-module-fits", (bus((V100, "nvidia")), module("570.124.06", False)), PASS, "7.0"),
     ("driver.open-module-fits", (bus((V100, None)), NO_DRIVER, KERNEL), FAIL, "proprietary"),
     ("driver.open-module-fits", (bus(("ffff", None)), DRIVER), SKIP, "table"),
+    ("driver.open-module-fits", (bus((V100, "vfio-pci"), (H100, None)), DRIVER), PASS, "9.0"),
+    ("driver.open-module-fits", (bus((K80, "nouveau"), (H100, "nvidia")), DRIVER), PASS, "9.0"),
     ("driver.open-module-fits", (bus((V100, None)), NO_DRIVER), SKIP, "no nvidia module"),
     ("driver.branch-supports-gpu", (DRIVER, bus((RTX5090, "nvidia"))), PASS, "12.0"),
     ("driver.branch-supports-gpu", (module("590.48.01", False), bus((V100, None))), FAIL, "580"),
@@ -76,6 +88,15 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         FAIL,
         "595.58.03",
     ),
+    # Without a row, the driver of the first CUDA that knows the GPU.
+    ("driver.branch-supports-gpu", (module("470.256.02", False), bus((RTX4090, None))), FAIL, "520"),
+    ("driver.branch-supports-gpu", (module("450.80.02", False), bus((H100, None))), FAIL, "520"),
+    ("driver.branch-supports-gpu", (module("390.157", False), bus((RTX3090, None))), FAIL, "455"),
+    ("driver.branch-supports-gpu", (module("535.274.02", True), bus((GB10, None))), FAIL, "575"),
+    ("driver.branch-supports-gpu", (module("470.256.02", False), bus((K80, None))), PASS, "3.7"),
+    ("driver.branch-supports-gpu", (module("331.20", False), bus((K80, None))), SKIP, "3.7 is not in our table"),
+    ("driver.branch-supports-gpu", (module("515.105.01", True), bus((H100, "nvidia")), NVML), PASS, "NVML lists"),
+    ("driver.branch-supports-gpu", (module("590.48.01", True), bus((V100, "vfio-pci"), (T4, None))), PASS, "7.5"),
     ("driver.branch-supports-gpu", (DRIVER, bus(("ffff", None))), SKIP, "table"),
     ("driver.branch-supports-gpu", (NO_DRIVER, bus((V100, None))), SKIP, "no driver"),
     ("driver.module-loaded", (SYSTEM, DRIVER), PASS, "open"),
@@ -83,11 +104,13 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.module-loaded", (CONTAINER, NO_DRIVER), FAIL, "not loaded"),
     ("driver.module-loaded", (WSL, NO_DRIVER), SKIP, "Windows"),
     ("driver.device-nodes", (SYSTEM, DRIVER), PASS, "1 GPU"),
-    ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL, GPU0))), PASS, "first use"),
+    ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL, GPU0), modprobe=True)), PASS, "first use"),
+    ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL, GPU0))), UNKNOWN, "without nvidia-modprobe"),
     ("driver.device-nodes", (CONTAINER, replace(DRIVER, devices=(CTL, GPU0))), FAIL, "/dev/nvidia-uvm"),
     ("driver.device-nodes", (CONTAINER, replace(DRIVER, devices=())), FAIL, "/dev/nvidiactl"),
     ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL,))), FAIL, "/dev/nvidia0"),
-    ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=()), NVML), PASS, "NVML reached 1"),
+    ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(), modprobe=True), NVML), PASS, "NVML reached 1"),
+    ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=()), NVML), UNKNOWN, "without nvidia-modprobe"),
     ("driver.device-nodes", (WSL, replace(NO_DRIVER, devices=(DXG,))), SKIP, "/dev/dxg"),
     ("driver.libraries-match", (SYSTEM, DRIVER), PASS, "570.124.06"),
     ("driver.libraries-match", (SYSTEM, module("570.86.15", True)), FAIL, "570.86.15"),
@@ -105,6 +128,15 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.devices-accessible", (narrow("660"), DENIED), FAIL, "video"),
     ("driver.devices-accessible", (narrow("660"),), UNKNOWN, "660"),
     ("driver.devices-accessible", (NO_DRIVER,), SKIP, "no device nodes"),
+    # NVML never opens nvidia-uvm; CUDA does.
+    ("driver.devices-accessible", (UVM_CLOSED, NVML), UNKNOWN, "/dev/nvidia-uvm"),
+    (
+        "driver.devices-accessible",
+        (replace(UVM_CLOSED, devices=(replace(CTL, mode="660"), *UVM_CLOSED.devices[1:])), NVML),
+        UNKNOWN,
+        "/dev/nvidia-uvm has mode 660",
+    ),
+    ("driver.devices-accessible", (replace(DRIVER, devices=(CTL, GPU0, UVM, CAPS, MODESET)),), PASS, "3 nodes"),
     ("driver.runs-cuda", (DRIVER, CUDA_12_8), PASS, "525.60.13"),
     ("driver.runs-cuda", (DRIVER, CUDA_13_0), FAIL, "580.65.06"),
     ("driver.runs-cuda", (module("580.65.06", True), CUDA_13_0), PASS, "580.65.06"),
@@ -123,15 +155,29 @@ def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...],
     assert says in finding.message
 
 
-@pytest.mark.parametrize(("os_id", "command"), [("ubuntu", "ubuntu-drivers install"), ("debian", "nvidia-driver")])
+@pytest.mark.parametrize(
+    ("os_id", "family", "gpu", "command"),
+    [
+        ("ubuntu", "debian", T4, "ubuntu-drivers install"),
+        ("debian", "debian", T4, "nvidia-driver"),
+        ("linuxmint", "debian", T4, None),
+        ("rocky", "rhel", T4, None),
+        ("arch", "arch", T4, "nvidia-open"),
+        ("arch", "arch", V100, None),  # not for the open module
+        ("arch", "arch", "ffff", None),
+    ],
+)
 def test_the_driver_is_installed_as_the_distribution_does(
-    judged: Callable[..., Finding], os_id: str, command: str
+    judged: Callable[..., Finding], os_id: str, family: str, gpu: str, command: str | None
 ) -> None:
+    system = replace(SYSTEM, os_id=os_id, os_family=family)
     remedy = judged(
-        "driver.installed", replace(SYSTEM, os_id=os_id), NO_DRIVER, replace(KERNEL, module_version=None)
+        "driver.installed", system, NO_DRIVER, replace(KERNEL, module_version=None), bus((gpu, None))
     ).remedy
     assert remedy
-    assert command in " ".join(remedy.commands_for("debian"))
+    commands = " ".join(remedy.commands_for(family))
+    assert command in commands if command else not commands
+    assert ("non-free" in remedy.text) is (os_id == "debian")
 
 
 def test_in_a_container_the_host_must_act(judged: Callable[..., Finding]) -> None:

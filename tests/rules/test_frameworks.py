@@ -106,6 +106,8 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("frameworks.wheel-fits-gpu", (wheels(TF), driver("580.65.06")), SKIP, "GPU"),
     ("frameworks.cudnn-supports-gpu", (wheels(TF, CUDNN), gpu("6.0")), PASS, "9.3.0.75"),
     ("frameworks.cudnn-supports-gpu", (wheels(TF, ("nvidia-cudnn-cu12", "9.28.0.1", "12")), gpu("6.0")), FAIL, "9.11"),
+    ("frameworks.cudnn-supports-gpu", (wheels(("nvidia-cudnn-cu13", "9.12.0.46", "13")), gpu("7.0")), FAIL, "9.11"),
+    ("frameworks.cudnn-supports-gpu", (wheels(TF, CUDNN), gpu("12.0")), SKIP, "12.0 is not in our table"),
     ("frameworks.cudnn-supports-gpu", (wheels(TF), gpu("6.0")), SKIP, "no cuDNN wheel"),
     ("frameworks.cudnn-new-enough", (wheels(TF, CUDNN),), PASS, "9.3"),
     ("frameworks.cudnn-new-enough", (wheels(TF, ("nvidia-cudnn-cu12", "9.1.0.70", "12")),), FAIL, "9.1.0.70"),
@@ -120,3 +122,10 @@ def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...],
     finding = judged(rule, *facts)
     assert finding.status is status, finding.message
     assert says in finding.message
+
+
+@pytest.mark.parametrize(("name", "pinned"), [("nvidia-cudnn-cu12", True), ("nvidia-cudnn-cu13", False)])
+def test_only_the_cudnn_of_cuda_12_can_be_pinned(judged: Callable[..., Finding], name: str, pinned: bool) -> None:
+    remedy = judged("frameworks.cudnn-supports-gpu", wheels((name, "9.12.0.46", None)), gpu("7.0")).remedy
+    assert remedy
+    assert bool(remedy.commands_for("debian")) is pinned

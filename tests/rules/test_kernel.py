@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from gpucheck.model import Finding, Status
-from tests.rules.literals import CONTAINER, DRIVER, KERNEL, NO_DRIVER, SYSTEM, T4, WSL, bus
+from tests.rules.literals import CONTAINER, DRIVER, K80, KERNEL, NO_DRIVER, SYSTEM, T4, WSL, bus
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
@@ -34,9 +34,12 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         "though it is loaded",
     ),
     ("kernel.nouveau-absent", (SYSTEM, KERNEL, bus((T4, "nouveau"), (T4, None))), FAIL, "1 of 2"),
+    # An old card for the screen beside the one that computes.
+    ("kernel.nouveau-absent", (SYSTEM, KERNEL, bus((K80, "nouveau"), (T4, "nvidia"))), PASS, "1 of 2"),
     ("kernel.nouveau-absent", (CONTAINER, KERNEL, bus((T4, "nouveau"))), SKIP, "host"),
     ("kernel.secure-boot-allows-module", (SYSTEM, KERNEL, NO_DRIVER), PASS, "off"),
-    ("kernel.secure-boot-allows-module", (SYSTEM, replace(KERNEL, secure_boot=None), NO_DRIVER), PASS, "UEFI"),
+    ("kernel.secure-boot-allows-module", (SYSTEM, replace(KERNEL, secure_boot=None), NO_DRIVER), SKIP, "efivarfs"),
+    ("kernel.secure-boot-allows-module", (SYSTEM, replace(KERNEL, secure_boot=None), DRIVER), PASS, "accepted"),
     ("kernel.secure-boot-allows-module", (SYSTEM, replace(KERNEL, secure_boot=True), DRIVER), PASS, "accepted"),
     ("kernel.secure-boot-allows-module", (SYSTEM, replace(KERNEL, secure_boot=True), NO_DRIVER), FAIL, "570.124.06"),
     (
@@ -53,3 +56,12 @@ def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...],
     finding = judged(rule, *facts)
     assert finding.status is status, finding.message
     assert says in finding.message
+
+
+@pytest.mark.parametrize(("os_id", "command"), [("ubuntu", "ubuntu-drivers install"), ("debian", "linux-headers")])
+def test_the_module_is_built_as_the_distribution_does(judged: Callable[..., Finding], os_id: str, command: str) -> None:
+    system = replace(SYSTEM, os_id=os_id)
+    remedy = judged("kernel.module-built", system, replace(KERNEL, module_version=None), NO_DRIVER).remedy
+    assert remedy
+    assert command in " ".join(remedy.commands_for("debian"))
+    assert "sudo dkms autoinstall" not in remedy.commands_for("debian"), "there may be no source to build"

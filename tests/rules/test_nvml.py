@@ -45,6 +45,8 @@ def bus(*drivers: str | None) -> Pci:
     return Pci(gpus=tuple(gpus), nvswitches=())
 
 
+SWITCHES = tuple(PciDevice(address=f"0000:c{i}:00.0", device_id="1af1", driver="nvidia-nvswitch") for i in range(6))
+
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("nvml.answers", (SYSTEM, NVML), PASS, "12.8"),
     ("nvml.answers", (SYSTEM, failed(18, "LIB_RM_VERSION_MISMATCH")), FAIL, "18"),
@@ -52,9 +54,17 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("nvml.answers", (CONTAINER, failed(12, "LIBRARY_NOT_FOUND")), FAIL, "libnvidia-ml.so.1"),
     ("nvml.answers", (CONTAINER, failed(999, "UNKNOWN")), FAIL, "999"),
     ("nvml.answers", (SYSTEM,), UNKNOWN, "Nvml"),
+    (
+        "nvml.answers",
+        (SYSTEM, Nvml(errors=(CallError(call="nvmlSystemGetDriverVersion", code=999, name="UNKNOWN"),))),
+        UNKNOWN,
+        "nvmlSystemGetDriverVersion",
+    ),
+    ("nvml.answers", (SYSTEM, replace(NVML, cuda_version=None)), PASS, "570.124.06"),
     ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", "nvidia")), PASS, "2"),
     ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", "nvidia", "nvidia")), FAIL, "2 of 3"),
     ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", "nvidia", "vfio-pci")), PASS, "2"),
+    ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", None, "nouveau")), PASS, "2"),
     ("nvml.all-gpus", (CONTAINER, NVML, bus("nvidia", "nvidia", "nvidia")), PASS, "2"),
     ("nvml.all-gpus", (WSL, NVML, bus()), PASS, "2"),
     (
@@ -67,7 +77,16 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("nvml.all-gpus", (SYSTEM, lost(999, "UNKNOWN", "nvmlDeviceGetPowerUsage")), PASS, "2"),
     ("nvml.all-gpus", (SYSTEM, Nvml()), FAIL, "no GPU"),
     ("nvml.all-gpus", (SYSTEM, failed(9, "DRIVER_NOT_LOADED")), SKIP, "NVML"),
-    ("nvml.fabric-ready", (NVML,), SKIP, "fabric"),
+    ("nvml.fabric-ready", (NVML, bus("nvidia", "nvidia")), SKIP, "no NVSwitch"),
+    ("nvml.fabric-ready", (NVML,), UNKNOWN, "PCI bus"),
+    # NVML of an A100 knows no fabric.
+    ("nvml.fabric-ready", (NVML, replace(bus("nvidia", "nvidia"), nvswitches=SWITCHES)), UNKNOWN, "6 NVSwitches"),
+    (
+        "nvml.fabric-ready",
+        (lost(999, "UNKNOWN", "nvmlDeviceGetGpuFabricInfoV"), bus("nvidia", "nvidia")),
+        UNKNOWN,
+        "nvidia-fabricmanager",
+    ),
     ("nvml.fabric-ready", (first(fabric_state="completed", fabric_status="SUCCESS"),), PASS, "1"),
     ("nvml.fabric-ready", (first(fabric_state="in_progress"),), FAIL, "1 of 1"),
     ("nvml.fabric-ready", (first(fabric_state="completed", fabric_status="NOT_SUPPORTED"),), FAIL, "NOT_SUPPORTED"),
@@ -77,6 +96,18 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("nvml.mig-has-instances", (first(mig=True, mig_devices=(MIG, MIG)),), PASS, "2"),
     ("nvml.mig-has-instances", (first(mig=True),), FAIL, "0 instances"),
     ("nvml.mig-has-instances", (NVML,), SKIP, "MIG"),
+    (
+        "nvml.mig-has-instances",
+        (first(mig=True, errors=(CallError(call="nvmlDeviceGetMaxMigDeviceCount", code=999, name="UNKNOWN"),)),),
+        UNKNOWN,
+        "nvmlDeviceGetMaxMigDeviceCount",
+    ),
+    (
+        "nvml.mig-has-instances",
+        (first(mig=None, errors=(CallError(call="nvmlDeviceGetMigMode", code=999, name="UNKNOWN"),)),),
+        UNKNOWN,
+        "nvmlDeviceGetMigMode",
+    ),
 ]
 
 

@@ -16,8 +16,10 @@ PASS, FAIL, SKIP, UNKNOWN = Status
 HEAVY = compat.load().heavy_ops("tensorflow")
 
 RUN = Run(
-    framework="tensorflow", framework_version="2.21.0", device="gpu", where="container", image_asked="sha256:aa",
-    image_ran="sha256:aa", recipe_asked="tensorflow-cuda12", recipe_ran="tensorflow-cuda12", exit_code=0, signal=None,
+    framework="tensorflow", framework_version="2.21.0", device="gpu", where="container", where_why=None,
+    image_asked="sha256:aa", image_ran="sha256:aa",
+    recipe_asked="tensorflow-cuda12", recipe_ran="tensorflow-cuda12", exit_code=0, signal=None,
+    oom_killed=False, last_line="train: testing",
     parts=(
         Part(name="probe-strict", exit_code=0, signal=None, seconds=6.0),
         Part(name="train", exit_code=0, signal=None, seconds=20.0),
@@ -28,7 +30,8 @@ KILLED = Part(name="train", exit_code=None, signal=9, seconds=1.0)
 
 
 def placed(device: str, *ops: str, count: int = 2) -> tuple[PlacedOp, ...]:
-    return tuple(PlacedOp(op=op, device=device, count=count, mode="graph") for op in ops)
+    """Each once in a graph's log and once in the eager one."""
+    return tuple(PlacedOp(op=op, device=device, count=count, mode=mode) for mode in ("graph", "eager") for op in ops)
 
 
 LIGHT = placed("CPU:0", "IteratorGetNext", "NoOp")
@@ -51,8 +54,10 @@ EPOCHS = tuple(
 TRAINED = Training(
     history=EPOCHS, epochs_asked=3, batch_size=32, samples=50_000, seed=0, data="CIFAR-10", real=True,
     test_accuracy=0.62,
+    gpu_memory_peak_bytes=(325_000_000,),
 )  # fmt: skip
-DIVERGED = replace(TRAINED, history=(EPOCHS[0], replace(EPOCHS[1], loss=float("nan"))))
+DIVERGED = replace(TRAINED, history=(*EPOCHS[:2], replace(EPOCHS[2], loss=None)))
+SHORT = replace(EPOCHS[0], loss=2.308, steps=16)
 GUESSING = replace(TRAINED, history=(*EPOCHS[:2], replace(EPOCHS[2], val_accuracy=0.1)), test_accuracy=0.1)
 
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
@@ -60,21 +65,22 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("run.finished", (replace(RUN, parts=(*RUN.parts[:1], KILLED), exit_code=1),), FAIL, "train was killed (signal 9)"),
     ("run.finished", (replace(RUN, exit_code=137, parts=()),), FAIL, "payload was killed"),
     ("run.finished", (replace(RUN, exit_code=None, signal=15, parts=()),), FAIL, "signal 15"),
-    ("run.finished", (replace(RUN, exit_code=1, parts=()),), FAIL, "exit code 1"),
+    ("run.finished", (replace(RUN, exit_code=1, parts=()),), FAIL, "exit code 1; its last words: train: testing"),
+    ("run.finished", (replace(RUN, oom_killed=True),), FAIL, "more memory than its container may"),
     ("run.finished", (replace(RUN, parts=RUN.parts[:1]),), FAIL, "without training"),
     ("run.image-as-asked", (RUN,), PASS, "sha256:aa"),
     ("run.image-as-asked", (replace(RUN, image_ran="sha256:bb"),), FAIL, "sha256:bb"),
     ("run.image-as-asked", (replace(RUN, recipe_ran="tensorflow-cpu"),), FAIL, "tensorflow-cpu"),
     ("run.image-as-asked", (replace(RUN, image_ran=None),), UNKNOWN, "did not say"),
-    ("run.image-as-asked", (replace(RUN, where="host"),), SKIP, "host"),
+    ("run.image-as-asked", (replace(RUN, where="host", where_why="as asked"),), SKIP, "as asked"),
     ("placement.log-readable", (ON_GPU,), PASS, "22 lines"),
     ("placement.log-readable", (replace(ON_GPU, lines=0, ops=()),), UNKNOWN, "no lines"),
     ("placement.log-readable", (replace(ON_GPU, unread=3),), UNKNOWN, "3 of 25"),
     ("placement.strict-accepted", (RUN, ON_GPU), PASS, "GPU"),
     ("placement.strict-accepted", (RUN, ON_CPU), FAIL, "no GPU:0 here"),
     ("placement.strict-accepted", (RUN, replace(ON_GPU, strict=False)), UNKNOWN, "not tried"),
-    ("placement.heavy-ops-on-device", (RUN, ON_GPU, PCI, DRIVER), PASS, "on GPU:0 (18 heavy ops of 9 kinds"),
-    ("placement.heavy-ops-on-device", (RUN, ON_GPU), PASS, "4 light ops elsewhere"),
+    ("placement.heavy-ops-on-device", (RUN, ON_GPU, PCI, DRIVER), PASS, "on GPU:0 (36 heavy ops of 9 kinds"),
+    ("placement.heavy-ops-on-device", (RUN, ON_GPU), PASS, "8 light ops elsewhere"),
     ("placement.heavy-ops-on-device", (RUN, ON_CPU, NO_GPU, UNLOADED), FAIL, "because this machine has no NVIDIA GPU"),
     ("placement.heavy-ops-on-device", (RUN, ON_CPU, PCI, UNLOADED), FAIL, "because the NVIDIA driver is not loaded"),
     (
@@ -96,17 +102,42 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         FAIL,
         "said why: x",
     ),
-    ("placement.heavy-ops-on-device", (RUN, ONE_ON_CPU), FAIL, "Conv2D 1 ran on CPU:0, not on GPU"),
+    ("placement.heavy-ops-on-device", (RUN, ONE_ON_CPU), FAIL, "Conv2D 2 ran on CPU:0, not on GPU:0"),
     ("placement.heavy-ops-on-device", (RUN, replace(ON_GPU, ops=placed("GPU:0", *HEAVY[1:]))), UNKNOWN, HEAVY[0]),
+    ("placement.heavy-ops-on-device", (RUN, replace(ON_GPU, ops=ON_GPU.ops[:9])), UNKNOWN, "Conv2D (eager)"),
+    ("placement.heavy-ops-on-device", (RUN, replace(ON_GPU, ops=ON_GPU.ops[9:])), UNKNOWN, "Conv2D (graph)"),
+    (
+        "placement.heavy-ops-on-device",
+        (RUN, replace(ON_GPU, ops=placed("GPU:1", *HEAVY))),
+        FAIL,
+        "on GPU:1, not on GPU:0",
+    ),
+    ("placement.heavy-ops-on-device", (replace(RUN, devices_seen=("CPU:0",)), ON_GPU), UNKNOWN, "saw only CPU:0"),
+    ("placement.heavy-ops-on-device", (RUN, replace(ON_GPU, gpu_kernels=None)), UNKNOWN, "no GPU kernels"),
     ("placement.heavy-ops-on-device", (RUN, replace(ON_GPU, ops=LIGHT)), UNKNOWN, "none of 22 lines"),
     ("placement.heavy-ops-on-device", (replace(RUN, device="cpu"), ON_CPU), PASS, "on CPU:0"),
     ("placement.heavy-ops-on-device", (replace(RUN, device="cpu"), ON_GPU), FAIL, "not on CPU"),
     ("training.loss-fell", (TRAINED,), PASS, "1.000"),
-    ("training.loss-fell", (replace(TRAINED, history=EPOCHS[:1]),), PASS, "2.303 to 1.500"),
-    ("training.loss-fell", (DIVERGED,), FAIL, "nan"),
+    ("training.loss-fell", (replace(TRAINED, history=EPOCHS[:1], epochs_asked=1),), PASS, "2.303 to 1.500"),
+    ("training.loss-fell", (replace(TRAINED, history=EPOCHS[:2]),), FAIL, "2 of 3 epochs"),
+    ("training.loss-fell", (replace(TRAINED, history=(SHORT,), epochs_asked=1),), SKIP, "16 steps"),
+    (
+        "training.loss-fell",
+        (replace(TRAINED, history=(replace(SHORT, loss=None),), epochs_asked=1),),
+        FAIL,
+        "no number",
+    ),
+    ("training.loss-fell", (DIVERGED,), FAIL, "no number"),
     ("training.loss-fell", (replace(TRAINED, history=EPOCHS[::-1]),), FAIL, "1.000 to 1.500"),
     ("training.loss-fell", (replace(TRAINED, history=()),), UNKNOWN, "no epoch"),
+    ("training.on-device", (RUN, TRAINED), PASS, "310 MiB"),
+    ("training.on-device", (RUN, replace(TRAINED, gpu_memory_peak_bytes=())), FAIL, "saw no GPU"),
+    ("training.on-device", (RUN, replace(TRAINED, gpu_memory_peak_bytes=(1024,))), FAIL, "490280"),
+    ("training.on-device", (RUN, replace(TRAINED, gpu_memory_peak_bytes=None)), UNKNOWN, "does not tell"),
+    ("training.on-device", (replace(RUN, device="cpu"), TRAINED), SKIP, "CPU"),
     ("training.accuracy-plausible", (TRAINED,), PASS, "0.630"),
+    ("training.accuracy-plausible", (replace(TRAINED, test_accuracy=7.0),), FAIL, "7.0"),
+    ("training.accuracy-plausible", (replace(TRAINED, test_accuracy=float("nan")),), FAIL, "nan"),
     ("training.accuracy-plausible", (GUESSING,), FAIL, "0.100"),
     ("training.accuracy-plausible", (replace(TRAINED, history=EPOCHS[:1]),), SKIP, "too few"),
     ("training.accuracy-plausible", (replace(TRAINED, history=()),), SKIP, "0 epochs"),

@@ -10,7 +10,7 @@ import pytest
 
 from gpucheck.facts import DeviceNode, Driver, Gpu, Library, MigDevice, Nvml, System, Version
 from gpucheck.model import Finding, Status
-from tests.rules.literals import CONTAINER, SYSTEM, WSL
+from tests.rules.literals import CONTAINER, GPU0, NO_DRIVER, SYSTEM, WSL
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
@@ -29,6 +29,8 @@ MIG = MigDevice(
 def shell(**environment: str) -> System:
     return replace(SYSTEM, environment=environment)
 
+
+VOID = replace(CONTAINER, environment={"NVIDIA_VISIBLE_DEVICES": "void"})
 
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("system.wsl-uses-windows-driver", (WSL, DRIVER), PASS, "/usr/lib/wsl/"),
@@ -49,10 +51,17 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         PASS,
         "1 device",
     ),
-    ("system.gpus-not-hidden", (replace(CONTAINER, environment={"NVIDIA_VISIBLE_DEVICES": "void"}),), FAIL, "void"),
+    ("system.gpus-not-hidden", (shell(CUDA_VISIBLE_DEVICES=""),), FAIL, "hides every GPU"),
+    ("system.gpus-not-hidden", (shell(CUDA_VISIBLE_DEVICES="NoDevFiles"),), FAIL, "NoDevFiles"),
+    ("system.gpus-not-hidden", (shell(CUDA_VISIBLE_DEVICES="5"),), UNKNOWN, "not known"),
+    ("system.gpus-not-hidden", (shell(CUDA_VISIBLE_DEVICES="GPU-aa"), Nvml(gpus=(Gpu(index=0),))), UNKNOWN, "GPU-aa"),
+    ("system.gpus-not-hidden", (VOID,), UNKNOWN, "void"),
+    ("system.gpus-not-hidden", (VOID, NO_DRIVER), FAIL, "void"),
+    # CDI sets void, and gives the GPU.
+    ("system.gpus-not-hidden", (VOID, replace(NO_DRIVER, devices=(GPU0,))), PASS, "not set"),
     (
         "system.gpus-not-hidden",
-        (replace(CONTAINER, environment={"NVIDIA_VISIBLE_DEVICES": "void"}), NVML),
+        (VOID, NVML),
         PASS,
         "not set",
     ),

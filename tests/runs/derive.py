@@ -50,6 +50,7 @@ def gpu() -> Evidence:
     evidence["asked.json"].update(device="gpu", recipe="tensorflow-cuda12", image="gpucheck/tensorflow:2.21.0-cuda12.5")
     evidence["asked.json"]["options"]["device"] = "gpu"
     evidence["ran.json"]["recipe"] = "tensorflow-cuda12"
+    evidence["train.json"]["gpu_memory_peak_bytes"] = [100 * 2**20]
     registry = json.loads((HERE / "gpu_kernels.json").read_text())
     gpus = [{"device_name": "derived, no real GPU", "compute_capability": [8, 6]}]
     evidence["probe.json"].update(device="gpu", devices=["CPU:0", "GPU:0"], gpus=gpus, registry=registry)

@@ -14,10 +14,12 @@ from gpucheck.witnesses import run
 
 FILES: dict[str, dict[str, Any]] = {
     "asked.json": {
-        "schema": 1, "framework": "tensorflow", "device": "gpu", "where": "container", "image": "gpucheck/x",
+        "schema": 1, "framework": "tensorflow", "device": "gpu", "where": "container", "where_why": None,
+        "image": "gpucheck/x",
         "image_id": "sha256:aa", "recipe": "x", "options": {},
     },
-    "ran.json": {"exit_code": 0, "signal": None, "image_id": "sha256:aa", "recipe": "x", "seconds": 60.1},
+    "ran.json": {"exit_code": 0, "signal": None, "image_id": "sha256:aa", "recipe": "x", "seconds": 60.1,
+                 "oom_killed": False, "last_lines": ["train: testing", "bye"]},
     "run.json": {"schema": 1, "parts": [
         {"name": "probe-strict", "exit_code": 0, "signal": None, "seconds": 7},
         {"name": "train", "exit_code": None, "signal": 9, "seconds": 3.5},
@@ -40,6 +42,7 @@ def test_a_run(tmp_path: Path) -> None:
     )  # fmt: skip
     assert (found.image_asked, found.image_ran, found.recipe_asked, found.recipe_ran) == ("sha256:aa",) * 2 + ("x",) * 2
     assert found.devices_seen == ("CPU:0", "GPU:0")
+    assert (found.where_why, found.oom_killed, found.last_line) == (None, False, "bye")
     assert found.parts[1] == Part(name="train", exit_code=None, signal=9, seconds=3.5)
 
 
@@ -64,3 +67,9 @@ def test_without_gpuchecks_own_word_there_is_no_run(tmp_path: Path, name: str) -
 def test_another_schema_is_not_guessed_at(tmp_path: Path) -> None:
     with pytest.raises(CannotLook, match="schema 2"):
         look(tmp_path, asked={"schema": 2})
+
+
+@pytest.mark.parametrize(("key", "value"), [("device", "tpu"), ("where", "moon")])
+def test_a_question_that_was_never_asked(tmp_path: Path, key: str, value: str) -> None:
+    with pytest.raises(CannotLook, match=f"{value}.* as {key}"):
+        look(tmp_path, asked={key: value})

@@ -15,7 +15,8 @@ from gpucheck.witnesses import training
 EPOCH = {"loss": 1.5, "accuracy": 0.4, "val_loss": 1.4, "val_accuracy": 0.5, "seconds": 3, "steps": 205}
 TRAIN: dict[str, Any] = {
     "history": [EPOCH, {**EPOCH, "loss": 1.1, "val_loss": None, "val_accuracy": None}], "epochs": 2, "batch_size": 32,
-    "samples": 8192, "seed": 0, "test_accuracy": 0.62, "data": {"kind": "cifar10", "source": "CIFAR-10"},
+    "samples": 8192, "seed": 0, "test_accuracy": 0.62, "gpu_memory_peak_bytes": [5],
+    "data": {"kind": "cifar10", "source": "CIFAR-10"},
 }  # fmt: skip
 
 
@@ -36,8 +37,19 @@ def test_synthetic_data_are_not_real(tmp_path: Path) -> None:
     assert look(tmp_path, data={"kind": "synthetic", "source": "gratings"}).real is False
 
 
-def test_a_loss_that_is_no_number_is_kept(tmp_path: Path) -> None:
-    assert math.isnan(look(tmp_path, history=[{**EPOCH, "loss": math.nan}]).history[0].loss)
+@pytest.mark.parametrize("loss", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_is_told_as_none(tmp_path: Path, loss: float) -> None:
+    assert look(tmp_path, history=[{**EPOCH, "loss": loss}]).history[0].loss is None
+
+
+@pytest.mark.parametrize(("told", "found"), [([], ()), ([3, 4], (3, 4)), (None, None)])
+def test_the_memory_of_each_gpu(tmp_path: Path, told: object, found: object) -> None:
+    assert look(tmp_path, gpu_memory_peak_bytes=told).gpu_memory_peak_bytes == found
+
+
+def test_memory_that_is_no_number(tmp_path: Path) -> None:
+    with pytest.raises(CannotLook, match="gpu_memory_peak_bytes"):
+        look(tmp_path, gpu_memory_peak_bytes=["much"])
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,14 @@ TIMEOUT = 30.0  # seconds: without persistence mode the driver wakes every GPU f
 
 def probe(host: Host, timeout: float = TIMEOUT) -> Nvml:
     """Raises CannotLook where NVML hangs or crashes. No library, or a driver that refuses, is an `Nvml.error`."""
-    return parse(host.run(COMMAND, timeout=timeout))
+    try:
+        result = host.run(COMMAND, timeout=timeout)
+    except CannotLook as reason:
+        _, late, limit = str(reason).partition("did not answer within ")
+        if late:
+            raise CannotLook(f"NVML did not answer within {limit}: the driver or a GPU hangs") from reason
+        raise
+    return parse(result)
 
 
 def parse(result: Result) -> Nvml:

@@ -4,6 +4,8 @@ Then containers do not start ("no such file or directory"), or they do, nvidia-s
 because the major number of nvidia-uvm has changed.
 """
 
+import shlex
+
 from gpucheck.facts import CdiSpec, ContainerToolkit, Driver, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
 from gpucheck.rules.scope import count, no_host
@@ -12,14 +14,26 @@ from gpucheck.rules.scope import count, no_host
 def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver) -> Outcome:
     if reason := no_host(system):
         return skip(reason)
-    specs = [spec for spec in container_toolkit.cdi_specs if spec.error or spec.kind == "nvidia.com/gpu"]
+    specs = [
+        spec
+        for spec in container_toolkit.cdi_specs
+        if spec.kind == "nvidia.com/gpu" or (spec.error and "nvidia" in spec.path)  # other vendors' are their own
+    ]
     if not specs:
         return skip("there is no CDI spec of nvidia.com/gpu")
     for spec in specs:
+        path = shlex.quote(spec.path)
+        if spec.error:
+            look = Remedy(
+                text="look at it: where NVIDIA's tool wrote it, have that write it again; else ask who did",
+                commands={"": (f"sudo ls -l {path}", f"sudo head -n 20 {path}")},
+                impact="none",
+            )
+            return bad(f"{spec.path} cannot be read: {spec.error}", affects=(spec.path,), remedy=look)
         if fault := _fault(spec, driver):
             again = Remedy(
                 text="write it again; from toolkit 1.18 on `sudo systemctl restart nvidia-cdi-refresh` does that",
-                commands={"": (f"sudo nvidia-ctk cdi generate --output={spec.path}", "nvidia-ctk cdi list")},
+                commands={"": (f"sudo nvidia-ctk cdi generate --output={path}", "nvidia-ctk cdi list")},
                 impact="persistent",
             )
             return bad(
@@ -32,8 +46,6 @@ def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver) -
 
 
 def _fault(spec: CdiSpec, driver: Driver) -> str | None:
-    if spec.error:
-        return f"cannot be read: {spec.error}"
     if driver.version and spec.driver_version and spec.driver_version != driver.version:
         return f"is of driver {spec.driver_version}; this is {driver.version}"
     here = {node.path: (node.major, node.minor) for node in driver.devices}

@@ -8,6 +8,7 @@ from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
 from gpucheck.rules.scope import no_host
 
 DEB = (
+    "sudo apt-get update && sudo apt-get install -y --no-install-recommends ca-certificates curl gnupg",
     "curl -fsSL https://nvidia.github.io/libnvidia-container/gpgkey"
     " | sudo gpg --dearmor --yes -o /usr/share/keyrings/nvidia-container-toolkit-keyring.gpg",
     "curl -fsSL https://nvidia.github.io/libnvidia-container/stable/deb/nvidia-container-toolkit.list"
@@ -31,7 +32,7 @@ def judge(system: System, container_toolkit: ContainerToolkit) -> Outcome:
     specs = [spec.path for spec in container_toolkit.cdi_specs if spec.kind == "nvidia.com/gpu"]
     if container_toolkit.hook or specs:
         return ok(f"there is no nvidia-ctk, but {specs[0] if specs else 'nvidia-container-runtime-hook'}")
-    return bad("the NVIDIA Container Toolkit is not here: neither nvidia-ctk nor its hook nor a CDI spec")
+    return bad("neither nvidia-ctk nor its hook nor a CDI spec is here")
 
 
 RULE = Rule(

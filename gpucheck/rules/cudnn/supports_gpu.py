@@ -7,23 +7,23 @@ This is the cuDNN installed on this machine; one that came in a wheel is judged 
 from gpucheck.compat import Compat
 from gpucheck.facts import Cudnn, Nvml, Pci
 from gpucheck.model import Outcome, Remedy, Rule, Severity, bad, ok, skip
-from gpucheck.rules.scope import listed
+from gpucheck.rules.scope import fitting, listed, not_in_table
 
 
 def judge(cudnn: Cudnn, compat: Compat, pci: Pci | None, nvml: Nvml | None) -> Outcome:
     version = max((library.version for library in cudnn.libraries if library.version), default=None)
     if version is None:
         return skip("cuDNN is not installed on this host" if not cudnn.libraries else "cuDNN does not tell its version")
-    gpus = compat.gpus(pci, nvml)
-    for gpu, capability in gpus.items():
-        dropped = compat.cudnn_without(capability)
-        if dropped and version >= dropped:
-            return bad(
-                f"cuDNN {version} has no code for compute capability {capability}: {dropped} dropped it", affects=(gpu,)
-            )
-    if not gpus:
-        return skip("no GPU here is in our table")
-    return ok(f"cuDNN {version} serves compute capability {listed(gpus.values())}")
+    serves, gpus = fitting(compat.gpus(pci, nvml), lambda capability: compat.cudnn_serves(version, capability))
+    if serves is None:
+        return skip(not_in_table(gpus, f"cuDNN {version}"))
+    if serves:
+        return ok(f"cuDNN {version} serves compute capability {listed(gpus.values())}")
+    return bad(
+        f"cuDNN {version} has no code for compute capability {listed(gpus.values())}: "
+        f"{compat.cudnn_without(min(gpus.values()))} dropped it",
+        affects=tuple(gpus),
+    )
 
 
 RULE = Rule(

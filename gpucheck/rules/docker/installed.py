@@ -22,9 +22,11 @@ RULE = Rule(
     severity=Severity.WARNING,
     judge=judge,
     remedy=Remedy(
-        text="install Docker Engine, or go without: `gpucheck verify --on host`",
+        text="install Docker Engine; beside Podman the package podman-docker brings a docker command; or go without: "
+        "`gpucheck verify --on host`",
         commands={
             "debian": ("sudo apt-get update", "sudo apt-get install -y docker.io"),
+            "rhel": ("sudo dnf install -y podman-docker",),
             "suse": ("sudo zypper install -y docker", "sudo systemctl enable --now docker"),
             "arch": ("sudo pacman -S --needed docker", "sudo systemctl enable --now docker"),
         },

@@ -14,6 +14,12 @@ JOIN = Remedy(
     url="https://docs.docker.com/engine/install/linux-postinstall/",
 )
 
+ROOTLESS = Remedy(
+    text="start your own, rootless engine; `loginctl enable-linger` keeps it running when you log out",
+    commands={"": ("systemctl --user start docker", "docker context ls")},
+    url="https://docs.docker.com/engine/security/rootless/",
+)
+
 
 def judge(system: System, docker: Docker) -> Outcome:
     if reason := no_host(system):
@@ -24,7 +30,8 @@ def judge(system: System, docker: Docker) -> Outcome:
     if "permission denied" in said.lower():
         return bad(f"this user may not talk to the engine: {said}", remedy=JOIN)
     context = f" (context {docker.context})" if docker.context not in (None, "default") else ""
-    return bad(f"the engine does not answer{context}: {said}")
+    rootless = docker.rootless or docker.context == "rootless" or "/run/user/" in said
+    return bad(f"{said}{context}", remedy=ROOTLESS if rootless else None)
 
 
 RULE = Rule(

@@ -1,34 +1,33 @@
 """Each driver branch drops old GPUs and knows none that came after it: the module loads, "No devices were found".
 
-580 is the last branch for Maxwell, Pascal and Volta, 470 for Kepler; Blackwell starts with 570.
+580 is the last branch for Maxwell, Pascal and Volta, 470 for Kepler; Ada starts with 520, Blackwell with 570. A GPU
+that NVML lists is served, whatever the tables say.
 """
 
 from gpucheck.compat import Compat
 from gpucheck.facts import Driver, Kernel, Nvml, Pci
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
-from gpucheck.rules.scope import listed
+from gpucheck.rules.scope import count, fitting, listed, not_in_table
 
 
 def judge(driver: Driver, compat: Compat, kernel: Kernel | None, pci: Pci | None, nvml: Nvml | None) -> Outcome:
     version = driver.version or (kernel.module_version if kernel else None)
     if version is None:
         return skip("no driver is here to judge")
-    gpus = compat.gpus(pci, nvml)
-    for label, capability in gpus.items():
-        branch = compat.branch(capability)
-        if branch and branch.last and version.major > branch.last:
-            return bad(
-                f"driver {version} has dropped compute capability {capability}: {branch.last} is its last branch",
-                affects=(label,),
-            )
-        if branch and branch.first and version.major < branch.first:
-            return bad(
-                f"driver {version} does not know compute capability {capability}: {branch.first} is its first branch",
-                affects=(label,),
-            )
-    if not gpus:
-        return skip("no GPU here is in our table")
-    return ok(f"driver {version} serves compute capability {listed(gpus.values())}")
+    if nvml and nvml.gpus:
+        return ok(f"NVML lists {count(len(nvml.gpus), 'GPU')} with driver {version}")
+    serves, gpus = fitting(compat.gpus(pci, None), lambda capability: compat.driver_serves(version, capability))
+    if serves is None:
+        return skip(not_in_table(gpus, f"driver {version}"))
+    if serves:
+        return ok(f"driver {version} serves compute capability {listed(gpus.values())}")
+    capability = min(gpus.values())
+    branch = compat.branch(capability)
+    if branch and branch.last and version.major > branch.last:
+        why = f"has dropped compute capability {capability}: {branch.last} is its last branch"
+    else:
+        why = f"does not know compute capability {capability}: {branch and branch.first} is its first branch"
+    return bad(f"driver {version} {why}", affects=tuple(gpus))
 
 
 RULE = Rule(

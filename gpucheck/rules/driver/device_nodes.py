@@ -1,14 +1,17 @@
 """Programs reach the driver through /dev/nvidiactl and /dev/nvidia0, 1, ...; CUDA also through /dev/nvidia-uvm.
 
-Without them NVML says "driver not loaded" and cuInit fails with 100 or 999. On a host they are made on first use; a
-container has those that it was started with.
+Without them NVML says "driver not loaded" and cuInit fails with 100 or 999. On a host nvidia-modprobe, which is
+setuid, makes them on first use; a container has those that it was started with.
 """
 
 import re
 
 from gpucheck.facts import Driver, Nvml, System
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 from gpucheck.rules.scope import START_WITH_GPUS, count
+
+UVM = "/dev/nvidia-uvm"
+NOT_MADE = "without nvidia-modprobe (setuid) only root can make it: install that, then `sudo nvidia-modprobe -u`"
 
 
 def judge(system: System, driver: Driver, nvml: Nvml | None) -> Outcome:
@@ -16,14 +19,19 @@ def judge(system: System, driver: Driver, nvml: Nvml | None) -> Outcome:
     if system.wsl:
         return skip("WSL2 has /dev/dxg instead") if "/dev/dxg" in paths else bad("there is no /dev/dxg")
     gpus = sorted(path for path in paths if re.fullmatch(r"/dev/nvidia\d+", path))
-    needed = ("/dev/nvidiactl", "/dev/nvidia-uvm") if system.container else ("/dev/nvidiactl",)
+    needed = ("/dev/nvidiactl", UVM) if system.container else ("/dev/nvidiactl",)
     missing = [path for path in needed if path not in paths] + ([] if gpus else ["/dev/nvidia0"])
     if missing and nvml and nvml.gpus and not system.container:
-        return ok(f"NVML reached {count(len(nvml.gpus), 'GPU')}; {', '.join(missing)} came or comes on first use")
+        reached = f"NVML reached {count(len(nvml.gpus), 'GPU')}, so {', '.join(missing)} came on first use"
+        return ok(reached) if driver.modprobe or UVM in paths else unsure(f"{reached}; of {UVM}: {NOT_MADE}")
     if missing:
         return bad(f"not there: {', '.join(missing)}", remedy=START_WITH_GPUS if system.container else None)
-    later = "" if "/dev/nvidia-uvm" in paths else "; /dev/nvidia-uvm comes on first use"
-    return ok(f"/dev/nvidiactl and {count(len(gpus), 'GPU node')} are there{later}")
+    seen = f"/dev/nvidiactl and {count(len(gpus), 'GPU node')} are there"
+    if UVM in paths:
+        return ok(seen)
+    if driver.modprobe:
+        return ok(f"{seen}; nvidia-modprobe makes {UVM} on first use")
+    return unsure(f"{seen}, {UVM} is not; {NOT_MADE}")
 
 
 RULE = Rule(

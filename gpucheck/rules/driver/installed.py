@@ -3,16 +3,16 @@
 TensorFlow says "Could not find cuda drivers on your machine, GPU will not be used".
 """
 
-from gpucheck.facts import Driver, Kernel, System
+from gpucheck.compat import Compat
+from gpucheck.facts import Driver, Kernel, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
-from gpucheck.rules.scope import no_host_kernel
+from gpucheck.rules.scope import UBUNTU_DRIVER, no_host_kernel
 
 GUIDE = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/index.html"
-UBUNTU = ("sudo apt-get update", "sudo apt-get install -y ubuntu-drivers-common", "sudo ubuntu-drivers install")
 DEBIAN = ("sudo apt-get update", 'sudo apt-get install -y "linux-headers-$(uname -r)" nvidia-driver')
 
 
-def judge(system: System, driver: Driver, kernel: Kernel | None) -> Outcome:
+def judge(system: System, driver: Driver, compat: Compat, kernel: Kernel | None, pci: Pci | None) -> Outcome:
     if driver.version:
         return ok(f"driver {driver.version} is loaded")
     if reason := no_host_kernel(system):
@@ -23,15 +23,25 @@ def judge(system: System, driver: Driver, kernel: Kernel | None) -> Outcome:
         return unsure("no driver is loaded, and whether one is installed could not be looked at")
     if kernel.module_version:
         return ok(f"the kernel module {kernel.module_version} is installed")
-    ubuntu = system.os_id == "ubuntu"
-    install = Remedy(
-        text="install NVIDIA's driver, then reboot"
-        + ("" if ubuntu else "; on Debian enable the non-free component first"),
-        commands={"debian": UBUNTU if ubuntu else DEBIAN, "arch": ("sudo pacman -S --needed nvidia-open",)},
-        impact="persistent",
-        url=GUIDE,
-    )
-    return bad("NVIDIA's driver is not installed: neither its kernel module nor its libraries are here", remedy=install)
+    return bad("neither NVIDIA's kernel module nor its libraries are here", remedy=_install(system, compat, pci))
 
 
-RULE = Rule(id="driver.installed", title="NVIDIA's driver is installed", judge=judge, after=("pci.gpu-present",))
+def _install(system: System, compat: Compat, pci: Pci | None) -> Remedy:
+    text = "install NVIDIA's driver, then reboot"
+    commands: dict[str, tuple[str, ...]] = {}
+    known = list(compat.gpus(pci, None).values())
+    if system.os_id == "ubuntu":
+        commands = {"debian": UBUNTU_DRIVER}
+    elif system.os_id == "debian":
+        text, commands = f"{text}; enable the component non-free first", {"debian": DEBIAN}
+    elif pci and len(known) == len(pci.gpus) and all(compat.module_fits(c, open_module=True) for c in known):
+        commands = {"arch": ("sudo pacman -S --needed nvidia-open",)}  # Arch has no other kind
+    return Remedy(text=text, commands=commands, impact="persistent", url=GUIDE)
+
+
+RULE = Rule(
+    id="driver.installed",
+    title="NVIDIA's driver is installed",
+    judge=judge,
+    after=("pci.gpu-present", "pci.not-passed-through"),
+)

@@ -15,7 +15,7 @@ def judge(system: System, driver: Driver) -> Outcome:
         return ok(f"module {driver.version} is loaded{kind}")
     if system.wsl:
         return skip("in WSL2 the driver is Windows' own")
-    return bad("the nvidia module is not loaded", remedy=ON_THE_HOST if system.container else None)
+    return bad("the kernel has not loaded nvidia", remedy=ON_THE_HOST if system.container else None)
 
 
 RULE = Rule(

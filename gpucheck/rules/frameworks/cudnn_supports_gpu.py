@@ -6,22 +6,30 @@ The GPU is listed, and the first convolution fails: CUDNN_STATUS_ARCH_MISMATCH o
 from gpucheck.compat import Compat
 from gpucheck.facts import Frameworks, Nvml, Pci
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
-from gpucheck.rules.scope import listed
+from gpucheck.rules.scope import fitting, listed, not_in_table
+
+PIN = Remedy(
+    text="pin cuDNN below 9.11 in this environment; `gpucheck build` makes an image with such pins",
+    commands={"": ("python3 -m pip install 'nvidia-cudnn-cu12<9.11'",)},
+)
 
 
 def judge(frameworks: Frameworks, compat: Compat, pci: Pci | None, nvml: Nvml | None) -> Outcome:
     wheel = next((package for package in frameworks.packages if package.name.startswith("nvidia-cudnn-cu")), None)
-    gpus = compat.gpus(pci, nvml)
-    if wheel is None or not gpus:
-        return skip("no cuDNN wheel is installed" if wheel is None else "no GPU here is in our table")
-    for gpu, capability in gpus.items():
-        dropped = compat.cudnn_without(capability)
-        if dropped and wheel.version >= dropped:
-            return bad(
-                f"{wheel.name} {wheel.version} has no code for compute capability {capability}: {dropped} dropped it",
-                affects=(gpu, wheel.path),
-            )
-    return ok(f"{wheel.name} {wheel.version} serves {listed(gpus.values())}")
+    if wheel is None:
+        return skip("no cuDNN wheel is installed")
+    named, version = f"{wheel.name} {wheel.version}", wheel.version
+    serves, gpus = fitting(compat.gpus(pci, nvml), lambda capability: compat.cudnn_serves(version, capability))
+    if serves is None:
+        return skip(not_in_table(gpus, named))
+    if serves:
+        return ok(f"{named} serves compute capability {listed(gpus.values())}")
+    return bad(
+        f"{named} has no code for compute capability {listed(gpus.values())}: "
+        f"{compat.cudnn_without(min(gpus.values()))} dropped it",
+        affects=(*gpus, wheel.path),
+        remedy=PIN if wheel.name == "nvidia-cudnn-cu12" else None,
+    )
 
 
 RULE = Rule(
@@ -30,7 +38,7 @@ RULE = Rule(
     judge=judge,
     after=("frameworks.wheel-fits-driver",),
     remedy=Remedy(
-        text="pin cuDNN below 9.11 in this environment; `gpucheck build` makes an image with such pins",
-        commands={"": ("python3 -m pip install 'nvidia-cudnn-cu12<9.11'",)},
+        text="install the framework's build for CUDA 12, with cuDNN below 9.11; `gpucheck build` makes such an image",
+        impact="none",
     ),
 )

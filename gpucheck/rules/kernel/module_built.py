@@ -5,7 +5,15 @@ Then "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driv
 
 from gpucheck.facts import Driver, Kernel, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
-from gpucheck.rules.scope import no_host_kernel
+from gpucheck.rules.scope import UBUNTU_DRIVER, no_host_kernel
+
+BUILD = "if ls -d /usr/src/nvidia* >/dev/null 2>&1; then sudo dkms autoinstall; fi"  # ready-made modules have no source
+UBUNTU = Remedy(
+    text="have Ubuntu install the modules of its driver for this kernel (`dkms status` says what failed to build); or "
+    "reboot into the kernel that has them",
+    commands={"debian": (*UBUNTU_DRIVER, "sudo modprobe nvidia")},
+    impact="persistent",
+)
 
 
 def judge(system: System, kernel: Kernel, driver: Driver) -> Outcome:
@@ -16,7 +24,10 @@ def judge(system: System, kernel: Kernel, driver: Driver) -> Outcome:
     if kernel.module_version:
         return ok(f"module {kernel.module_version} is built for kernel {kernel.release}")
     headers = "are here" if kernel.headers else "are missing too"
-    return bad(f"kernel {kernel.release} has no nvidia module; its headers, which building one needs, {headers}")
+    return bad(
+        f"kernel {kernel.release} has no nvidia module; its headers, which building one needs, {headers}",
+        remedy=UBUNTU if system.os_id == "ubuntu" else None,
+    )
 
 
 RULE = Rule(
@@ -25,15 +36,15 @@ RULE = Rule(
     judge=judge,
     after=("driver.installed",),
     remedy=Remedy(
-        text="install the headers of the running kernel and build the module for it (`dkms status` says what failed); "
-        "or reboot into the kernel that has it",
+        text="install the headers of the running kernel and build the module for it (`dkms status` says what failed), "
+        "or the ready-made modules for it from where the driver came; or reboot into the kernel that has it",
         commands={
             "debian": (
                 'sudo apt-get install -y "linux-headers-$(uname -r)"',
-                "sudo dkms autoinstall",
+                BUILD,
                 "sudo modprobe nvidia",
             ),
-            "rhel": ('sudo dnf install -y "kernel-devel-$(uname -r)"', "sudo dkms autoinstall", "sudo modprobe nvidia"),
+            "rhel": ('sudo dnf install -y "kernel-devel-$(uname -r)"', BUILD, "sudo modprobe nvidia"),
             "": ("dkms status",),
         },
         impact="persistent",

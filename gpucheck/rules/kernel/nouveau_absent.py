@@ -16,10 +16,10 @@ def judge(system: System, kernel: Kernel, pci: Pci) -> Outcome:
         return skip(reason)
     taken = {gpu.address: gpu.driver for gpu in pci.gpus if gpu.driver in (*OTHERS, "nova-core")}
     if taken:
-        return bad(
-            f"{', '.join(sorted(set(taken.values())))} owns {len(taken)} of {len(pci.gpus)} GPUs, so nvidia cannot",
-            affects=tuple(taken),
-        )
+        seen = f"{', '.join(sorted(set(taken.values())))} owns {len(taken)} of {len(pci.gpus)} GPUs"
+        if "nvidia" in {gpu.driver for gpu in pci.gpus}:  # an old card for the screen beside a new one is no fault
+            return ok(f"{seen}, nvidia another")
+        return bad(f"{seen}, so nvidia cannot", affects=tuple(taken))
     loaded = [module for module in kernel.modules if module in OTHERS]
     return ok(f"no GPU is with {loaded[0]}, though it is loaded" if loaded else "nouveau is not loaded")
 

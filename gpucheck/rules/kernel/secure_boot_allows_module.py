@@ -16,10 +16,12 @@ DEBIAN = (
 def judge(system: System, kernel: Kernel, driver: Driver) -> Outcome:
     if reason := no_host_kernel(system):
         return skip(reason)
-    if not kernel.secure_boot:
-        return ok("Secure Boot is off" if kernel.secure_boot is False else "this machine did not start by UEFI")
+    if kernel.secure_boot is False:
+        return ok("Secure Boot is off")
     if driver.version:
-        return ok(f"Secure Boot is on, and module {driver.version} was accepted")
+        return ok(f"module {driver.version} was accepted" + (", and Secure Boot is on" if kernel.secure_boot else ""))
+    if kernel.secure_boot is None:
+        return skip("no UEFI variables are here: this machine started without UEFI, or efivarfs is not mounted")
     if not kernel.module_signer:
         return bad(f"Secure Boot is on, and module {kernel.module_version} is not signed")
     return unsure(

@@ -24,7 +24,7 @@ def judge(system: System, nvml: Nvml, pci: Pci | None) -> Outcome:
         return bad("NVML answers, but sees no GPU")
     if system.wsl or system.container or pci is None:
         return ok(f"{count(len(nvml.gpus), 'GPU')} given to this system, none lost")
-    here = [gpu.address for gpu in pci.gpus if gpu.driver != "vfio-pci"]
+    here = [gpu.address for gpu in pci.gpus if gpu.driver in ("nvidia", None)]
     if len(nvml.gpus) < len(here):
         seen = {gpu.pci_address for gpu in nvml.gpus}
         return bad(

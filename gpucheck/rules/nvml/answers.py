@@ -5,7 +5,7 @@ permission, 999 "Unknown Error", in a container most often devices taken away by
 """
 
 from gpucheck.facts import Nvml, System
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
 from gpucheck.rules.scope import START_WITH_GPUS
 
 MEANINGS = {
@@ -26,8 +26,11 @@ LOST_DEVICES = Remedy(
 
 
 def judge(system: System, nvml: Nvml) -> Outcome:
+    if nvml.error is None and nvml.driver_version is None:
+        why = f": {nvml.errors[0].call} gives {nvml.errors[0].name}" if nvml.errors else ""
+        return unsure(f"NVML started, but does not tell the driver{why}")
     if nvml.error is None:
-        return ok(f"driver {nvml.driver_version}, up to CUDA {nvml.cuda_version}")
+        return ok(f"driver {nvml.driver_version}" + (f", up to CUDA {nvml.cuda_version}" if nvml.cuda_version else ""))
     error = nvml.error
     remedy = None
     if system.container:

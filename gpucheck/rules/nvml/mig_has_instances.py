@@ -4,11 +4,15 @@ nvidia-smi shows the GPU; torch.cuda.device_count() is 0 and TensorFlow lists no
 """
 
 from gpucheck.facts import Nvml
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 from gpucheck.rules.scope import count
 
 
 def judge(nvml: Nvml) -> Outcome:
+    for gpu in nvml.gpus:
+        error = next((error for error in gpu.errors if "Mig" in error.call), None)
+        if error and gpu.mig is not False and not gpu.mig_devices:
+            return unsure(f"GPU {gpu.index}: {error.call} gives {error.code} ({error.name}); `nvidia-smi -L` tells")
     divided = [gpu for gpu in nvml.gpus if gpu.mig]
     if not divided:
         return skip("no GPU here is in MIG mode")

@@ -8,7 +8,7 @@ import re
 
 from gpucheck.facts import Driver, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
-from gpucheck.rules.scope import count
+from gpucheck.rules.scope import START_WITH_GPUS, count
 
 WSL = Remedy(
     text="install NVIDIA's driver on Windows, not in here, then run `wsl --update` and `wsl --shutdown` in PowerShell",
@@ -18,11 +18,16 @@ WSL = Remedy(
 
 def judge(system: System, pci: Pci | None, driver: Driver | None) -> Outcome:
     nodes = [n.path for n in driver.devices if re.fullmatch(r"/dev/(nvidia\d+|dxg)", n.path)] if driver else []
-    if system.wsl and driver:
+    if system.wsl:
+        if driver is None:
+            return unsure("whether WSL2 hands a GPU over could not be looked at")
         if nodes and driver.libraries:
             return ok(f"WSL2 hands the GPU over as {nodes[0]}")
+        if nodes and system.container:
+            return unsure(f"{nodes[0]} is here; NVIDIA's libraries were not found, so whose GPU it is is not known")
         missing = "none of NVIDIA's libraries" if nodes else "no /dev/dxg"
-        return bad(f"WSL2 hands no NVIDIA GPU over: there is {missing}", remedy=WSL)
+        remedy = START_WITH_GPUS if system.container else WSL
+        return bad(f"WSL2 hands no NVIDIA GPU over: there is {missing}", remedy=remedy)
     if pci and pci.gpus:
         addresses = ", ".join(gpu.address for gpu in pci.gpus)
         return ok(f"{count(len(pci.gpus), 'NVIDIA GPU')} on the PCI bus ({addresses})")
@@ -30,6 +35,8 @@ def judge(system: System, pci: Pci | None, driver: Driver | None) -> Outcome:
         return ok(f"the PCI bus shows none, but {nodes[0]} is here")
     if pci is None:
         return unsure("the PCI bus could not be looked at, and there is no /dev/nvidia0")
+    if "tegra" in system.kernel:
+        return unsure(f"kernel {system.kernel} is a Jetson's, whose GPU is not on the PCI bus")
     return bad("there is no NVIDIA GPU on the PCI bus")
 
 

@@ -12,9 +12,15 @@ from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
 def judge(run: Run, placement: Placement, compat: Compat, pci: Pci | None, driver: Driver | None) -> Outcome:
     kinds = compat.heavy_ops(run.framework)
     heavy = [op for op in placement.ops if op.op in kinds]
-    asked = run.device.upper()
-    missing = [kind for kind in kinds if not any(op.op == kind for op in heavy)]
-    elsewhere = [op for op in heavy if not op.device.startswith(f"{asked}:")]
+    asked = f"{run.device.upper()}:0"
+    elsewhere = [op for op in heavy if op.device != asked]
+    # Placed is not executed: the graph's lines say where, the eager ones that a kernel was started there.
+    missing = [
+        f"{kind} ({mode})"
+        for mode in ("graph", "eager")
+        for kind in kinds
+        if not any((op.op, op.mode) == (kind, mode) for op in heavy)
+    ]
     if not heavy:
         return unsure(f"none of {placement.lines} lines names a heavy op ({', '.join(kinds[:3])}, ...)")
     if len(elsewhere) == len(heavy) and all(op.device.startswith("CPU:") for op in placement.ops):
@@ -23,10 +29,13 @@ def judge(run: Run, placement: Placement, compat: Compat, pci: Pci | None, drive
         return bad(f"{_counts(elsewhere)} ran on {', '.join(sorted({op.device for op in elsewhere}))}, not on {asked}")
     if missing:
         return unsure(f"the log never names {', '.join(missing)}")
-    others = sum(op.count for op in placement.ops if op.op not in kinds and not op.device.startswith(f"{asked}:"))
+    if asked not in run.devices_seen:
+        return unsure(f"the log names {asked}, and {run.framework} itself saw only {', '.join(run.devices_seen)}")
+    if run.device == "gpu" and placement.gpu_kernels is None:
+        return unsure(f"the log names {asked}, and this {run.framework} wheel has no GPU kernels")
+    others = sum(op.count for op in placement.ops if op.op not in kinds and op.device != asked)
     rest = f"; {others} light ops elsewhere" if others else ""
-    devices = ", ".join(sorted({op.device for op in heavy}))
-    return ok(f"every heavy op ran on {devices} ({_seen(heavy, placement)}{rest})")
+    return ok(f"every heavy op ran on {asked} ({_seen(heavy, placement)}{rest})")
 
 
 def _seen(heavy: list[PlacedOp], placement: Placement) -> str:

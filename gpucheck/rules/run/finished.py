@@ -11,6 +11,9 @@ BY_SHELL = 128 + KILLED
 
 
 def judge(run: Run) -> Outcome:
+    said = f"; its last words: {run.last_line}" if run.last_line else ""
+    if run.oom_killed:
+        return bad("the run was killed: it used more memory than its container may")
     ends = [(part.name, part.exit_code, part.signal) for part in run.parts] + [("payload", run.exit_code, run.signal)]
     for name, code, signal in ends:
         if signal == KILLED or code == BY_SHELL:
@@ -18,9 +21,9 @@ def judge(run: Run) -> Outcome:
         if signal is not None:
             return bad(f"{name} was ended by signal {signal}")
         if code != 0:
-            return bad(f"{name} ended with exit code {code}")
+            return bad(f"{name} ended with exit code {code}{said}")
     if not any(part.name == "train" for part in run.parts):
-        return bad("the payload ended without training")
+        return bad(f"the payload ended without training{said}")
     return ok(f"all {len(run.parts)} parts ended well, {sum(part.seconds for part in run.parts):.0f} s in all")
 
 
@@ -29,7 +32,7 @@ RULE = Rule(
     title="The run came to its end",
     judge=judge,
     remedy=Remedy(
-        text="read the payload's own last words: `gpucheck verify --keep DIR` keeps them in DIR/*.err",
+        text="read what the payload wrote: `gpucheck verify --keep DIR` keeps them in DIR/*.err",
         impact="none",
         verify="gpucheck verify",
     ),

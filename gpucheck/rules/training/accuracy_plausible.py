@@ -9,16 +9,17 @@ from gpucheck.model import Outcome, Rule, bad, ok, skip
 
 
 def judge(training: Training, compat: Compat) -> Outcome:
-    steps = sum(epoch.steps for epoch in training.history)
-    floor = compat.accuracy_floor(training.real, len(training.history), steps)
-    reached = [a for a in (training.history[-1].val_accuracy, training.test_accuracy) if a] if training.history else []
+    epochs, steps = len(training.history), sum(epoch.steps for epoch in training.history)
+    told = [training.test_accuracy, *(epoch.val_accuracy for epoch in training.history[-1:])]
+    reached = [accuracy for accuracy in told if accuracy is not None]
+    if not all(0 <= accuracy <= 1 for accuracy in reached):  # not of NaN either
+        return bad(f"an accuracy of {', '.join(map(str, reached))} is no accuracy")
+    floor = compat.accuracy_floor(training.real, epochs, steps)
     if floor is None:
-        return skip(f"{len(training.history)} epochs, {steps} steps in all, are too few to judge")
+        return skip(f"{epochs} epochs, {steps} steps in all, are too few to judge")
     if not reached or max(reached) < floor:
-        return bad(
-            f"accuracy {max(reached, default=0):.3f} after {len(training.history)} epochs; {floor:.2f} is expected"
-        )
-    return ok(f"accuracy {max(reached):.3f} after {len(training.history)} epochs (at least {floor:.2f} is expected)")
+        return bad(f"accuracy {max(reached, default=0):.3f} after {epochs} epochs; {floor:.2f} is expected")
+    return ok(f"accuracy {max(reached):.3f} after {epochs} epochs (at least {floor:.2f} is expected)")
 
 
 RULE = Rule(id="training.accuracy-plausible", title="The accuracy is plausible", judge=judge)
