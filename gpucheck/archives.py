@@ -6,6 +6,7 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -16,14 +17,17 @@ MOST = 4 * 2**30  # bytes that may come out
 
 
 def pack(archive: IO[bytes], files: Mapping[str, Path], folders: Iterable[str]) -> None:
-    """Write a tar of `files` (path in the container: file or folder here) and of empty `folders`, and rewind it."""
+    """Write a tar of `files` (path in the container: file or folder here) and of empty `folders`, and rewind it.
+
+    A symbolic link goes in as what it points to.
+    """
 
     def owned(member: tarfile.TarInfo) -> tarfile.TarInfo:
         member.uid = member.gid = USER
         member.uname = member.gname = ""
         return member
 
-    with tarfile.open(fileobj=archive, mode="w") as tar:
+    with tarfile.open(fileobj=archive, mode="w", dereference=True) as tar:
         for folder in folders:
             member = tarfile.TarInfo(folder.strip("/"))
             member.type, member.mode = tarfile.DIRTYPE, 0o755
@@ -34,10 +38,10 @@ def pack(archive: IO[bytes], files: Mapping[str, Path], folders: Iterable[str]) 
 
 
 def unpack(chunks: Iterable[bytes], folder: Path) -> None:
-    """Write the content of an archived folder to `folder`. Raises Failure above MOST bytes.
+    """Write the content of an archived folder to `folder`, beside what is there. Raises Failure above MOST bytes.
 
-    Only plain files and folders, and none outside of `folder`: what a container made is not to be trusted. Not
-    tarfile's filter="data": Python 3.11.0 to 3.11.3 do not have it, and Debian 12 ships 3.11.2.
+    Only plain files and folders, none outside of `folder`, and none over what was there: what a container made is not
+    to be trusted. Not tarfile's filter="data": Python 3.11.0 to 3.11.3 do not have it, and Debian 12 ships 3.11.2.
     """
     with tempfile.TemporaryFile() as archive:
         for chunk in chunks:
@@ -51,9 +55,10 @@ def unpack(chunks: Iterable[bytes], folder: Path) -> None:
                 if ".." in parts or not (member.isdir() or member.isfile()):
                     continue
                 target = folder.joinpath(*parts)
-                if member.isdir():
-                    target.mkdir(parents=True, exist_ok=True)
-                elif content := tar.extractfile(member):
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    with target.open("wb") as file:
-                        shutil.copyfileobj(content, file)
+                with suppress(FileExistsError, NotADirectoryError):
+                    if member.isdir():
+                        target.mkdir(parents=True, exist_ok=True)
+                    elif content := tar.extractfile(member):
+                        target.parent.mkdir(parents=True, exist_ok=True)
+                        with target.open("xb") as file:
+                            shutil.copyfileobj(content, file)

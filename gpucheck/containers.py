@@ -6,14 +6,15 @@ Files go in and come out as archives, never as mounts, so that an engine on anot
 from __future__ import annotations
 
 import json
+import math
 import os
 import secrets
 import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from docker.models.containers import Container
 
 LABEL = "io.gpucheck"
+BASE_LABEL = "org.opencontainers.image.base.name"
 LAST_LINES = 12
 BUILDKIT_API = Version("1.39")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
@@ -60,13 +62,16 @@ def connect(timeout: int = 60) -> DockerClient:
         raise unreachable(error) from error
 
 
-def find_image(recipe: Recipe, client: DockerClient | None = None) -> str | None:
-    """The id of the recipe's image on the engine; None where there is none or the recipe has changed since."""
+def find_image(recipe: Recipe, client: DockerClient | None = None, base: str | None = None) -> str | None:
+    """The id of the recipe's image on the engine; None where there is none, the recipe has changed since, or it was
+    built on another base than the one given.
+    """
     from docker.errors import ImageNotFound
 
     with _engine(client) as engine, told("the search for the image"), suppress(ImageNotFound):
         image = engine.images.get(recipe.image_tag)
-        if image.labels.get(f"{LABEL}.digest") == recipe.digest:
+        changed = image.labels.get(f"{LABEL}.digest") != recipe.digest
+        if not changed and base in (None, image.labels.get(BASE_LABEL)):
             return str(image.id)
     return None
 
@@ -117,7 +122,6 @@ def run(
     from docker.types import LogConfig
 
     name = f"gpucheck-{secrets.token_hex(6)}"
-    last: deque[str] = deque(maxlen=LAST_LINES)
     with _engine(client) as engine, told("the run"), _removed(engine, name):
         container = engine.containers.create(
             image, list(command), name=name, labels={LABEL: "run"}, environment=dict(environment or {}),
@@ -126,21 +130,21 @@ def run(
             mem_limit=int(engine.info()["MemTotal"] * MEMORY_SHARE), pids_limit=PROCESSES, shm_size=SHARED_MEMORY,
             device_requests=gpu_requests.every_gpu(engine) if gpus else None,
         )  # fmt: skip
+        if files_in:
+            say("putting the data into the container", None)
         with tempfile.TemporaryFile() as archive:
             archives.pack(archive, files_in or {}, collect or {})
             container.put_archive("/", archive)
         container.start()
         started = time.monotonic()
-        url = f"{engine.api.base_url}/v{engine.api.api_version}/containers/{container.id}/logs"
-        follow = {"follow": "1", "stdout": "1", "stderr": "1"}
-        with _deadline(timeout, container) as too_long, engine.api.get(url, params=follow, stream=True) as output:
-            for line in _lines(output.iter_content(None)):
-                last.append(line)
+        with _deadline(timeout, container) as too_long, closing(_output(engine, container, follow=1)) as lines:
+            for line in lines:
                 say(line, None)
             code = container.wait()["StatusCode"]
         seconds = time.monotonic() - started
         if too_long.is_set():
             raise Failure(f"the run did not end within {timeout:g} s", "give it longer: `--timeout`", 1)
+        last = deque(_output(engine, container, tail=LAST_LINES), LAST_LINES)  # `follow` may miss the end (20.10)
         container.reload()
         for path, folder in (collect or {}).items():
             archives.unpack(container.get_archive(path)[0], folder)
@@ -183,7 +187,7 @@ def _deadline(seconds: float | None, container: Container) -> Iterator[threading
         with suppress(Exception):  # it may have ended, or the engine: the main thread finds out
             container.kill()
 
-    timer = threading.Timer(seconds or threading.TIMEOUT_MAX, end)
+    timer = threading.Timer(min(seconds or math.inf, threading.TIMEOUT_MAX), end)
     timer.daemon = True
     if seconds:
         timer.start()
@@ -191,6 +195,13 @@ def _deadline(seconds: float | None, container: Container) -> Iterator[threading
         yield passed
     finally:
         timer.cancel()
+
+
+def _output(client: DockerClient, container: Container, **which: int) -> Generator[str]:
+    """The lines of a container's output, as the engine's log has them: with follow=1 until it ends."""
+    url = f"{client.api.base_url}/v{client.api.api_version}/containers/{container.id}/logs"
+    with client.api.get(url, params={"stdout": 1, "stderr": 1, **which}, stream=True) as output:
+        yield from _lines(output.iter_content(None))
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:

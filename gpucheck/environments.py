@@ -22,6 +22,8 @@ from gpucheck.model import Failure
 
 Say = Callable[[str, float | None], None]  # a line of progress, and the share that is done (0 to 1) where it is known
 LAST_LINES = 8
+# What would let another Python's packages or the caller's habits in.
+UNWANTED = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS", "PIP_TARGET", "PIP_USER"}
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
 
 
@@ -39,21 +41,22 @@ def prepare(name: str, lock: Path, pythons: Sequence[str], cache: Path, say: Say
     `pythons` are the versions that the lock has wheels for: ("3.11", "3.12"). The user's own packages and
     environment are neither seen nor touched.
     """
-    python = _interpreter(pythons)
-    digest = hashlib.sha256(lock.read_bytes() + python.encode()).hexdigest()[:12]
+    interpreter, version = _interpreter(pythons)
+    digest = hashlib.sha256(lock.read_bytes() + interpreter.encode()).hexdigest()[:12]
     home = cache / "environments" / f"{name}-{digest}"
-    complete = home / "complete"
+    python, complete = home / "bin" / "python", home / "complete"
+    needed = (complete, python, home / "lib" / f"python{version}")  # an upgrade of Python takes the last two away
     home.parent.mkdir(parents=True, exist_ok=True)
     with _locked(home.with_suffix(".lock"), say):
-        if not complete.exists():
+        if not all(path.exists() for path in needed):
             shutil.rmtree(home, ignore_errors=True)
             try:
-                _install(python, home, lock, say)
+                _install(interpreter, home, lock, say)
                 complete.touch()
             finally:
                 if not complete.exists():
                     shutil.rmtree(home, ignore_errors=True)
-    return home / "bin" / "python"
+    return python
 
 
 def run(
@@ -80,19 +83,20 @@ def run(
 
 
 def clean_environment(**more: str) -> dict[str, str]:
-    """The caller's environment without what would let another Python's packages in."""
-    mine = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_USER"}}
-    return {**mine, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1", **more}
+    """The caller's environment without UNWANTED; modules in the current folder do not shadow others either."""
+    mine = {name: value for name, value in os.environ.items() if name not in UNWANTED}
+    return {**mine, "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", **more}
 
 
-def _interpreter(pythons: Sequence[str]) -> str:
+def _interpreter(pythons: Sequence[str]) -> tuple[str, str]:
+    """Its path and its version."""
     own = f"{sys.version_info.major}.{sys.version_info.minor}"
     if own in pythons:
-        return sys.executable
+        return sys.executable, own
     for version in reversed(pythons):
         found = shutil.which(f"python{version}")
         if found:
-            return found
+            return found, version
     raise Failure(
         f"the framework has wheels for Python {', '.join(pythons)}; this is {own}, and none of those is on PATH",
         f"install Python {pythons[-1]}, or run it in a container: `--on docker`",
@@ -101,9 +105,12 @@ def _interpreter(pythons: Sequence[str]) -> str:
 
 def _install(python: str, home: Path, lock: Path, say: Say) -> None:
     pinned = len(re.findall(r"^\S+==", lock.read_text(), re.MULTILINE))
-    _pip([python, "-m", "venv", str(home)], 0, 1, say)
+    say("making an environment", None)
+    _pip([python, "-m", "venv", "--without-pip", str(home)], 0, 1, say)
+    python = str(home / "bin" / "python")
+    _pip([python, "-m", "ensurepip", "--default-pip"], 0, 1, lambda _line, _share: None)  # venv would hide its words
     options = "--require-hashes --only-binary :all: --no-input --disable-pip-version-check --progress-bar off".split()
-    _pip([str(home / "bin" / "python"), "-m", "pip", "install", *options, "-r", str(lock)], 1, pinned + 2, say)
+    _pip([python, "-m", "pip", "install", *options, "-r", str(lock)], 1, pinned + 2, say)
 
 
 def _pip(command: Sequence[str], done: int, steps: int, say: Say) -> None:
@@ -113,24 +120,27 @@ def _pip(command: Sequence[str], done: int, steps: int, say: Say) -> None:
         errors="replace", start_new_session=True, env=clean_environment(),
     )  # fmt: skip
     assert child.stdout is not None
-    last: deque[str] = deque(maxlen=LAST_LINES)
+    lines: list[str] = []
     try:
         for line in map(str.strip, child.stdout):
-            last.append(line)
+            lines.append(line)
             done += line.startswith(("Collecting ", "Processing "))  # the second where a wheel is a file already
-            if line.startswith(("Collecting ", "Processing ", "Installing ")):
+            if line.startswith("Installing collected packages"):
+                say("installing the packages", min(0.99, done / steps))
+            elif line.startswith(("Collecting ", "Processing ", "Installing ")):
                 first, name = line.split()[:2]
                 say(f"{first.lower()} {name.rpartition('/')[2]}", min(0.99, done / steps))
         code = child.wait()
     finally:
         _end(child)
     if code:
-        text = "\n".join(last)
-        if "ensurepip" in text or "No module named venv" in text:
-            raise Failure("this Python cannot make environments", "on Debian and Ubuntu: apt install python3-venv", 1)
+        text = "\n".join(lines)
         if "No space left on device" in text:
             raise Failure(f"the disk is full: {command[0]}", "free some, or move the cache: XDG_CACHE_HOME", 1)
-        raise Failure(f"pip could not install the locked packages:\n{text}", "is a package index reachable?", 1)
+        if re.search(r"No module named '?(venv|ensurepip)", text):
+            raise Failure("this Python cannot make environments", "on Debian and Ubuntu: apt install python3-venv", 1)
+        last = "\n".join(lines[-LAST_LINES:])
+        raise Failure(f"pip could not install the locked packages:\n{last}", "is a package index reachable?", 1)
 
 
 def _follow(child: subprocess.Popen[bytes], say: Say, end: float | None) -> deque[str]:

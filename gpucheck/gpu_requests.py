@@ -38,4 +38,12 @@ def knows_cdi(info: Mapping[str, Any]) -> bool:
     if info.get("DiscoveredDevices") is not None:
         return any(device["ID"].startswith("nvidia.com/gpu=") for device in info["DiscoveredDevices"])
     specs = [path for folder in info.get("CDISpecDirs") or () for path in Path(folder).glob("*.[yj]*")]
-    return info.get("Name") == os.uname().nodename and any("nvidia.com/gpu" in path.read_text() for path in specs)
+    return info.get("Name") == os.uname().nodename and any(map(_is_nvidias, specs))
+
+
+def _is_nvidias(spec: Path) -> bool:
+    """Not where the file cannot be read: then the engine's hook is asked."""
+    try:
+        return "nvidia.com/gpu" in spec.read_text()
+    except (OSError, UnicodeDecodeError):
+        return False

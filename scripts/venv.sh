@@ -22,6 +22,11 @@ ensure_venv() {
     cmp -s "$lock" "$installed" && return
     local base
     base=$(find_python)
+    if [ ! -w "$root" ]; then
+        echo "gpucheck makes its environment in $root, where this user may not write" >&2
+        echo "tip: clone it into a folder of your own" >&2
+        exit 2
+    fi
     echo "setting up $root/.venv from requirements/$1.txt (once)" >&2
     if [ ! -x "$python" ] || ! "$python" -m pip --version >/dev/null 2>&1; then
         if ! "$base" -m venv --clear "$root/.venv" >&2; then
@@ -29,7 +34,10 @@ ensure_venv() {
             exit 2
         fi
     fi
-    "$python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$lock" >&2
+    "$python" -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r "$lock" >&2 || {
+        echo "tip: is a package index reachable? pip.conf, PIP_INDEX_URL and HTTPS_PROXY are honoured" >&2
+        exit 2
+    }
     # A path file instead of an editable install, which would fetch a build backend that no hash pins.
     "$python" -c 'import pathlib, sys, sysconfig
 pathlib.Path(sysconfig.get_path("purelib"), "gpucheck-checkout.pth").write_text(sys.argv[1] + "\n")' "$root"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gpucheck import containers, recipes
+from gpucheck import containers, gpu_requests, recipes
 from gpucheck.model import Failure
 
 CPU = recipes.load()["tensorflow-cpu"]
@@ -65,7 +65,8 @@ class Handler(BaseHTTPRequestHandler):
         path = self.path.partition("?")[0]
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         self.server.asked.append((self.command, path, body))
-        found = (a for (verb, end), a in self.server.answers.items() if verb == self.command and path.endswith(end))
+        answers = self.server.answers.items()
+        found = (a for (verb, end), a in answers if verb == self.command and (path.endswith(end) or end in self.path))
         answer = next(found, (404, {"message": f"No such container: {path}"}))
         if answer is None:  # the engine dies here, and is not there any more
             self.server.vanish()
@@ -110,8 +111,8 @@ def build() -> str:
     return containers.build(CPU)
 
 
-def run(*, gpus: bool = False) -> containers.Ran:
-    return containers.run("image", ["true"], gpus=gpus)
+def run(*, gpus: bool = False, timeout: float | None = None) -> containers.Ran:
+    return containers.run("image", ["true"], gpus=gpus, timeout=timeout)
 
 
 # --- connecting ---
@@ -204,6 +205,27 @@ def test_a_run_that_was_killed_for_memory_says_so_and_is_removed(engine: Engine)
     assert [path.rpartition("/")[2][:9] for verb, path, _ in engine.asked if verb == "DELETE"] == ["gpucheck-"]
 
 
+def test_the_last_lines_are_the_logs_where_following_it_missed_them(engine: Engine) -> None:
+    engine.answers = {
+        ("GET", "tail=12"): (200, b"\1\0\0\0\0\0\0\5hello"),
+        **engine.answers,
+        ("GET", "/logs"): (200, b""),
+    }
+    assert run().last_lines == ("hello",)
+
+
+def test_a_run_may_use_no_network_and_no_capability(engine: Engine) -> None:
+    run()
+    host = json.loads(engine.body("POST", "/containers/create"))["HostConfig"]
+    assert (host["NetworkMode"], host["CapDrop"], host["SecurityOpt"]) == ("none", ["ALL"], ["no-new-privileges"])
+
+
+@pytest.mark.parametrize("timeout", [1e12, float("inf")])
+def test_a_deadline_beyond_all_clocks_is_none(engine: Engine, timeout: float) -> None:
+    assert run(timeout=timeout).last_lines == ("hello",)
+    assert not any(path.endswith("/kill") for _, path, _ in engine.asked)
+
+
 @pytest.mark.parametrize("moment", [("PUT", "/archive"), ("POST", "/start"), ("GET", "/logs"), ("POST", "/wait")])
 def test_an_engine_that_dies_during_the_run_went_away(engine: Engine, moment: tuple[str, str]) -> None:
     engine.answers[moment] = None
@@ -249,6 +271,16 @@ def test_an_older_engine_tells_only_its_cdi_folders(engine: Engine, tmp_path: Pa
     run(gpus=True)
     created = json.loads(engine.body("POST", "/containers/create"))
     assert created["HostConfig"]["DeviceRequests"] == [CDI if local else HOOK]
+
+
+def test_a_specification_that_cannot_be_read_is_not_nvidias(tmp_path: Path) -> None:
+    info = {"Name": os.uname().nodename, "CDISpecDirs": [str(tmp_path)]}
+    (tmp_path / "folder.yaml").mkdir()
+    (tmp_path / "gone.json").symlink_to(tmp_path / "gone")
+    (tmp_path / "binary.yaml").write_bytes(b"nvidia.com/gpu \xff")
+    assert not gpu_requests.knows_cdi(info)
+    (tmp_path / "nvidia.yaml").write_text("kind: nvidia.com/gpu\n")
+    assert gpu_requests.knows_cdi(info)
 
 
 @pytest.mark.parametrize(("version", "obeys"), [("4.9.3", False), ("5.3.2", False), ("5.4.0", True)])

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import http.server
 import io
+import shutil
 import tarfile
 import threading
+import time
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,11 +38,17 @@ def archive(path: Path, *, names: tuple[str, ...] = datasets.BATCHES, size: int 
 class Mirror(http.server.BaseHTTPRequestHandler):
     content = b""
     break_after: int | None = None
+    delay = 0.0
+    refusal: int | None = None
     ranges: list[str | None]
 
     def do_GET(self) -> None:
         wanted = self.headers.get("Range")
         type(self).ranges.append(wanted)
+        if self.refusal:
+            self.send_error(self.refusal)
+            return
+        time.sleep(self.delay)
         start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
         body = self.content[start:]
         self.send_response(206 if wanted else 200)
@@ -85,14 +95,58 @@ def test_a_broken_download_goes_on_where_it_stopped(tmp_path: Path, mirror: tupl
 
 def test_other_bytes_are_refused_and_not_kept(tmp_path: Path, mirror: tuple[str, type[Mirror]]) -> None:
     mirror[1].content = b"not the archive"
-    with pytest.raises(Failure, match="SHA-256"):
+    with pytest.raises(Failure, match="SHA-256") as failed:
         datasets.find(mirror[0], tmp_path)
-    assert not list(tmp_path.glob("cifar10/*"))
+    assert failed.value.exit_code == 1
+    assert not list(tmp_path.glob("cifar10/cifar*"))
+
+
+def test_two_downloads_at_once_are_one(tmp_path: Path, mirror: tuple[str, type[Mirror]]) -> None:
+    mirror[1].delay = 0.3
+    found: list[datasets.Dataset] = []
+    threads = [threading.Thread(target=lambda: found.append(datasets.find(mirror[0], tmp_path))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [datasets.find("auto", tmp_path)] * 2
+    assert len(mirror[1].ranges) == 1
+
+
+def test_a_filled_cache_is_used_where_nothing_may_be_written(tmp_path: Path, mirror: tuple[str, type[Mirror]]) -> None:
+    found = datasets.find(mirror[0], tmp_path)
+    (tmp_path / "cifar10" / "lock").unlink(missing_ok=True)
+    (tmp_path / "cifar10" / "lock").mkdir()
+    assert datasets.find("download", tmp_path) == found
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_fault_of_the_archive(
+    tmp_path: Path, mirror: tuple[str, type[Mirror]], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(number, "full")
+
+    with pytest.raises(OSError, match="full"):
+        datasets.find(mirror[0], tmp_path, full)
+    with pytest.raises(OSError, match="full"):
+        datasets.download(mirror[0], tmp_path / "x", datasets.OFFICIAL_SHA256, full)
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    with pytest.raises(OSError, match="full"):
+        datasets.find(str(archive(tmp_path / "mine.tar.gz")), tmp_path / "cache")
 
 
 def test_a_mirror_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="broke off"):
+    with pytest.raises(Failure, match="broke off") as failed:
         datasets.find("http://127.0.0.1:9/x.tar.gz", tmp_path)
+    assert failed.value.exit_code == 1
+
+
+def test_a_mirror_that_refuses_is_one_sentence(tmp_path: Path, mirror: tuple[str, type[Mirror]]) -> None:
+    mirror[1].refusal = 403
+    with pytest.raises(Failure, match="answered 403") as failed:
+        datasets.find(mirror[0], tmp_path)
+    assert failed.value.exit_code == 1
 
 
 def test_a_local_archive_and_a_local_folder(tmp_path: Path) -> None:
@@ -108,7 +162,18 @@ def test_a_torn_archive_leaves_nothing(tmp_path: Path) -> None:
     whole.write_bytes(whole.read_bytes()[:-20])
     with pytest.raises(Failure, match=r"not a whole archive|binary layout"):
         datasets.find(str(whole), tmp_path / "cache")
-    assert not [p for p in tmp_path.glob("cache/**/*") if p.is_file()]
+    assert not [p for p in tmp_path.glob("cache/**/*") if p.is_file() and p.name != "lock"]
+
+
+def test_a_damaged_archive_is_one_sentence(tmp_path: Path) -> None:
+    info = tarfile.TarInfo(datasets.BATCHES[0])
+    info.size = 500_000
+    packer = zlib.compressobj(wbits=31)  # gzip
+    path = tmp_path / "damaged.tar.gz"
+    start = packer.compress(info.tobuf() + bytes(info.size // 2)) + packer.flush(zlib.Z_FULL_FLUSH)
+    path.write_bytes(start + b"\7")  # a block of a type that is none
+    with pytest.raises(Failure, match=r"not a whole archive: .*invalid block type"):
+        datasets.find(str(path), tmp_path / "cache")
 
 
 def test_a_batch_of_the_wrong_size_is_named(tmp_path: Path) -> None:

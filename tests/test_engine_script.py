@@ -32,5 +32,24 @@ def test_stopping_what_never_ran_is_no_error_and_purging_removes_the_folder(tmp_
     assert not home.exists()
 
 
+def test_only_the_engine_of_this_home_is_ended(tmp_path: Path) -> None:
+    """Of two homes, one ends like the other: /tmp/x and /var/tmp/x."""
+    words = ["dockerd", "-c", "read forever", "sh"]
+    homes = [str(tmp_path), f"/var{tmp_path}"]
+    forms = ["{}/data", "unix://{}/docker.sock", "--config={}/containerd.toml"]
+    daemons = {
+        (home, form): subprocess.Popen([*words, form.format(home)], executable="/bin/sh", stdin=subprocess.PIPE)
+        for home in homes
+        for form in forms
+    }
+    try:
+        assert engine("stop", "--home", homes[0]).returncode == 0
+        assert {key for key, daemon in daemons.items() if daemon.poll() is None} == {(homes[1], form) for form in forms}
+    finally:
+        for daemon in daemons.values():
+            daemon.kill()
+            daemon.communicate()
+
+
 def test_an_unknown_command_is_a_usage_error() -> None:
     assert engine("begin").returncode == 2

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 import zipfile
@@ -17,6 +18,11 @@ from gpucheck import environments
 from gpucheck.model import Failure
 
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+
+FULL = "ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device\n" + "\n".join(
+    ["in ensurepip"] * 12
+)
 
 
 def quiet(_line: str, _share: float | None) -> None:
@@ -63,6 +69,69 @@ def test_it_holds_the_lock_and_is_made_once(lock: Path, tmp_path: Path, monkeypa
     assert out.split() == ["42", str(python.parent.parent)]
     monkeypatch.setenv("PIP_FIND_LINKS", "/nonexistent")
     assert environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", quiet) == python
+
+
+@pytest.mark.parametrize("gone", ["bin/python", f"lib/python{OWN}"])
+def test_it_is_made_again_where_python_was_upgraded(lock: Path, tmp_path: Path, gone: str) -> None:
+    python = environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", quiet)
+    part = python.parent.parent / gone
+    part.rename(part.with_name("of-another-version"))
+    if gone == "bin/python":
+        part.symlink_to(tmp_path / "python-that-was-removed")
+    assert environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", quiet) == python
+    subprocess.run([python, "-c", "import tiny_thing"], check=True)
+
+
+def test_nothing_of_the_callers_gets_in(lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "current"
+    folder.mkdir()
+    for name in ("venv", "pip", "tiny_thing"):
+        (folder / f"{name}.py").write_text("raise SystemExit('from the current folder')")
+    monkeypatch.chdir(folder)
+    for name in ("PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP"):
+        monkeypatch.setenv(name, str(folder))
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONINSPECT", "1")
+    monkeypatch.setenv("PYTHONWARNINGS", "error")
+    python = environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", quiet)
+    environment = environments.clean_environment(PYTHONPATH="given")
+    code = "import os, tiny_thing; print(tiny_thing.answer, *sorted(n for n in os.environ if n.startswith('PYTHON')))"
+    out = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
+    assert out.split() == ["42", "PYTHONNOUSERSITE", "PYTHONPATH", "PYTHONSAFEPATH", "PYTHONUNBUFFERED"]
+
+
+def test_two_at_once_make_one(lock: Path, tmp_path: Path) -> None:
+    """The first waits in the middle, for a line of its stdin, until the second has come."""
+    program = """
+        import sys
+        from pathlib import Path
+        from gpucheck import environments
+        def say(line, share):
+            print(line, flush=True)
+            if line == "making an environment":
+                sys.stdin.readline()
+        print(environments.prepare("tiny", Path(sys.argv[1]), (sys.argv[2],), Path(sys.argv[3]), say))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(program), str(lock), OWN, str(tmp_path / "cache")]
+    both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(1)]
+    try:
+        assert both[0].stdout is not None
+        assert both[0].stdout.readline() == "making an environment\n"
+        both.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True))
+        assert both[1].stdout is not None
+        assert both[1].stdout.readline() == "another gpucheck is setting it up\n"
+        first = both[0].communicate("\n", timeout=60)[0].splitlines()
+        assert both[1].communicate(timeout=60)[0].splitlines() == first[-1:]
+    finally:
+        for child in both:
+            child.kill()
+            child.communicate()
+
+
+def test_each_stage_is_said(lock: Path, tmp_path: Path) -> None:
+    lines: list[str] = []
+    environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", lambda line, _share: lines.append(line))
+    assert (lines[0], lines[-1]) == ("making an environment", "installing the packages")
 
 
 def test_a_wheel_with_another_hash_is_refused_and_nothing_is_left(lock: Path, tmp_path: Path) -> None:
@@ -124,10 +193,13 @@ def test_an_interrupt_ends_the_run(tmp_path: Path) -> None:
     ("said", "sentence"),
     [
         ("OSError: [Errno 28] No space left on device", "the disk is full"),
-        ("The virtual environment was not created because ensurepip is not available", "cannot make environments"),
+        (FULL, "the disk is full"),
+        ("subprocess.CalledProcessError: Command '[/x/bin/python, -m, ensurepip]' died", "python, -m, ensurepip"),
+        ("/x/bin/python: No module named ensurepip", "cannot make environments"),
+        ("/usr/bin/python3: No module named venv", "cannot make environments"),
         ("ERROR: No matching distribution found for x", "No matching distribution"),
     ],
 )
 def test_what_pip_says_becomes_a_sentence(said: str, sentence: str) -> None:
     with pytest.raises(Failure, match=sentence):
-        environments._pip(["sh", "-c", f"echo '{said}'; exit 1"], 0, 1, quiet)
+        environments._pip(["sh", "-c", 'echo "$1"; exit 1', "sh", said], 0, 1, quiet)

@@ -72,7 +72,7 @@ def run() -> int:
             return 128 + signal.SIGPIPE
         if error.errno not in TIPS:
             return _bug(error)
-        complain(f"{error.filename or 'the output'}: {error.strerror}", TIPS[error.errno])
+        complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", TIPS[error.errno])
         return 2
     except Exception as error:  # noqa: BLE001 - the last one to see it
         return _bug(error)

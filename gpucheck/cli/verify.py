@@ -13,6 +13,8 @@ from gpucheck.cli.screen import saying, show
 from gpucheck.host import Local
 from gpucheck.model import Failure
 
+MOST = 2**31 - 1  # of a count that the payload takes
+
 
 def verify(
     device: Annotated[
@@ -34,14 +36,14 @@ def verify(
         str,
         typer.Option(help="auto (the cache, else synthetic), synthetic, download, a mirror, a folder, an archive."),
     ] = "auto",
-    epochs: Annotated[int, typer.Option(min=1)] = 3,
-    batch_size: Annotated[int, typer.Option(min=1)] = 32,
+    epochs: Annotated[int, typer.Option(min=1, max=MOST)] = 3,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST)] = 32,
     validation_split: Annotated[
         float, typer.Option(help="Share of the training images; 0: validate on the test set.", min=0.0, max=0.9)
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    limit: Annotated[int | None, typer.Option(help="Use only so many training images.", min=64)] = None,
-    timeout: Annotated[float, typer.Option(help="Seconds that the run may take.", min=1)] = 3600.0,
+    seed: Annotated[int, typer.Option(min=0, max=MOST)] = 0,
+    limit: Annotated[int | None, typer.Option(help="Use only so many training images.", min=64, max=50_000)] = None,
+    timeout: Annotated[float, typer.Option(help="Seconds that the run may take.", min=1, max=30 * 86400)] = 3600.0,
     keep: Annotated[Path | None, typer.Option(help="Keep the evidence in this new folder.", metavar="DIR")] = None,
     evidence: Annotated[
         Path | None, typer.Option("--from", help="Judge the evidence of an earlier run.", metavar="DIR")

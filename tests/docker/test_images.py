@@ -88,6 +88,8 @@ def test_an_image_is_found_only_while_its_recipe_is_unchanged(
     assert containers.find_image(recipe, engine) is None
     built = containers.build(recipe, base=base, client=engine)
     assert containers.find_image(recipe, engine) == built
+    assert containers.find_image(recipe, engine, base) == built
+    assert containers.find_image(recipe, engine, "gpucheck/another-base:0") is None
     recipe.lock_path.write_text("# changed\n")
     assert containers.find_image(recipe, engine) is None
 
