@@ -30,7 +30,7 @@ def test_files_go_in_and_evidence_comes_out(engine: DockerClient, base: str, tmp
     said: list[str] = []
     ran = containers.run(
         base,
-        ["sh", "-c", "cat /work/deep/a.txt; cd /evidence; mkdir sub; echo $WORD > sub/b; ln -s /etc/passwd c"],
+        ["sh", "-c", "cat /in/deep/a.txt; cd /evidence; mkdir sub; echo $WORD > sub/b; ln -s /etc/passwd c"],
         gpus=False, files_in={"/work": tmp_path / "in"}, collect={"/evidence": tmp_path / "out"},
         environment={"WORD": "from inside"}, say=lambda line, _: said.append(line), client=engine,
     )  # fmt: skip
@@ -47,8 +47,8 @@ def test_single_files_and_links_go_in(engine: DockerClient, base: str, tmp_path:
     (tmp_path / "link").symlink_to(tmp_path / "real")
     (tmp_path / "secret").write_text("not wanted\n")
     ran = containers.run(
-        base, ["sh", "-c", "cd /work/data; ls; cat a b"], gpus=False, client=engine,
-        files_in={"/work/data/a": tmp_path / "real", "/work/data/b": tmp_path / "link"},
+        base, ["sh", "-c", "cd /in/data; ls; cat a b"], gpus=False, client=engine,
+        files_in={"/in/data/a": tmp_path / "real", "/in/data/b": tmp_path / "link"},
     )  # fmt: skip
     assert (ran.exit_code, ran.last_lines) == (0, ("a", "b", "one", "one"))
 
