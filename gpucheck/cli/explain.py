@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from gpucheck.cli.options import nearest
+from gpucheck.compat import Compat
 from gpucheck.model import Failure, Rule
 from gpucheck.rules import HOST_RULES, RUN_RULES
 
@@ -27,14 +28,16 @@ def explain(rule: Annotated[str | None, typer.Argument(help="A rule's id; none l
 
 
 def _page(rule: Rule) -> str:
-    needs = ", ".join(f"{t.__name__}{' (if known)' if optional else ''}" for t, optional in rule.needs.values())
+    facts = [(kind, optional) for kind, optional in rule.needs.values() if kind is not Compat]
+    needs = ", ".join(f"{kind.__name__}{' (if known)' if optional else ''}" for kind, optional in facts)
     lines = [f"{rule.id} ({rule.severity})", rule.title, "", rule.why, "", f"needs: {needs}"]
     if rule.after:
         lines.append(f"after: {', '.join(rule.after)}")
     if rule.remedy:
-        lines += ["", f"fix ({rule.remedy.impact}): {rule.remedy.text}"]
+        lines += ["", f"fix (impact: {rule.remedy.impact}): {rule.remedy.text}"]
         for family, commands in rule.remedy.commands.items():
-            lines += [f"  {family or 'elsewhere'}:", *(f"    {command}" for command in commands)]
+            on = [f"  on {family}:"] if family else ["  on others:"] if len(rule.remedy.commands) > 1 else []
+            lines += [*on, *(f"    $ {command}" for command in commands)]
         if rule.remedy.url:
             lines.append(f"  see {rule.remedy.url}")
     return "\n".join(lines) + "\n"
