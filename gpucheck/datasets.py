@@ -122,7 +122,7 @@ def extract(archive: Path, folder: Path) -> None:
         fresh = Path(temporary) / FOLDER
         fresh.mkdir()
         try:
-            with tarfile.open(archive) as tar:
+            with tarfile.open(archive, "r:gz") as tar:
                 for member in tar:
                     name = Path(member.name).name
                     source = tar.extractfile(member) if name in BATCHES and member.isreg() else None

@@ -200,3 +200,12 @@ def test_an_archive_cannot_write_outside(tmp_path: Path) -> None:
 def test_no_such_place(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="no data at"):
         datasets.find(str(tmp_path / "absent"), tmp_path)
+
+
+@pytest.mark.parametrize("mode", ["w", "w:xz"])
+def test_an_archive_of_another_kind_is_a_sentence(tmp_path: Path, mode: str) -> None:
+    path = tmp_path / "other.tar"
+    with tarfile.open(path, mode) as tar:  # type: ignore[call-overload]
+        tar.addfile(tarfile.TarInfo("x"), io.BytesIO())
+    with pytest.raises(Failure, match="not a whole archive: not a gzip file"):
+        datasets.find(str(path), tmp_path / "cache")

@@ -31,7 +31,7 @@ def test_files_go_in_and_evidence_comes_out(engine: DockerClient, base: str, tmp
     ran = containers.run(
         base,
         ["sh", "-c", "cat /in/deep/a.txt; cd /evidence; mkdir sub; echo $WORD > sub/b; ln -s /etc/passwd c"],
-        gpus=False, files_in={"/work": tmp_path / "in"}, collect={"/evidence": tmp_path / "out"},
+        gpus=False, files_in={"/in": tmp_path / "in"}, collect={"/evidence": tmp_path / "out"},
         environment={"WORD": "from inside"}, say=lambda line, _: said.append(line), client=engine,
     )  # fmt: skip
     assert ran.exit_code == 0
