@@ -60,11 +60,9 @@ def write_log(path: Path) -> None:
 
 def read_log(path: Path, parse: bool) -> tuple[float, float]:
     """(CPU seconds, MiB above the start) to run a log's lines through the parser, or only to read them."""
-    import resource
-
     from gpucheck.witnesses import placement_log
 
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = own_kib("VmRSS")
     started = time.process_time()
     with path.open(encoding="utf-8", errors="replace") as lines:
         if parse:
@@ -72,7 +70,13 @@ def read_log(path: Path, parse: bool) -> tuple[float, float]:
         else:
             for _ in lines:
                 pass
-    return time.process_time() - started, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    return time.process_time() - started, (own_kib("VmHWM") - before) / 1024
+
+
+def own_kib(what: str) -> int:
+    """Of /proc/self/status. Not getrusage: its peak is inherited from the parent through exec, and hides a growth."""
+    status = Path("/proc/self/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith(f"{what}:")))
 
 
 def in_child(path: Path, parse: bool) -> tuple[float, float]:
