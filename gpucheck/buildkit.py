@@ -13,15 +13,14 @@ import json
 import re
 import tarfile
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from gpucheck.model import Failure
+from gpucheck.model import Failure, Say
 from gpucheck.recipes import Recipe
 from gpucheck.refusals import step_failed
 
-Say = Callable[[str, float | None], None]
 LAST_LINES = 12
 NOISE = re.compile(
     r"--->|Removing intermediate container|\[internal\]|copy /context|\[Warning\] One or more build-args"

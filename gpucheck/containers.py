@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gpucheck import archives, buildkit, gpu_requests
-from gpucheck.buildkit import Say
 from gpucheck.facts import Version
-from gpucheck.model import Failure
+from gpucheck.model import Failure, Say
 from gpucheck.recipes import Recipe
 from gpucheck.refusals import sentence, told, unreachable
 

@@ -13,14 +13,13 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from gpucheck.model import Failure
+from gpucheck.model import Failure, Say
 
-Say = Callable[[str, float | None], None]  # a line of progress, and the share that is done (0 to 1) where it is known
 LAST_LINES = 8
 # What would let another Python's packages or the caller's habits in.
 UNWANTED = {"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONINSPECT", "PYTHONWARNINGS", "PIP_TARGET", "PIP_USER"}

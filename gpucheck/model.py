@@ -166,10 +166,19 @@ class Report:
             return f"not proven: {told.message if told else 'nothing answered the question'}"
         if answer:
             return f"yes: {answer.message}"
-        return f"yes: {len(self.of(Status.PASS))} rules hold, {len(self.of(Status.SKIP))} did not apply"
+        counts = {
+            "did not apply": self.of(Status.SKIP),
+            "to look at": self.of(Status.FAIL),
+            "could not be judged": self.of(Status.UNKNOWN),
+        }
+        rest = "".join(f", {len(found)} {what}" for what, found in counts.items() if found)
+        return f"yes: {len(self.of(Status.PASS))} of {len(self.findings)} rules hold{rest}"
 
 
 BUG = "bug in gpucheck"
+
+
+Say = Callable[[str, float | None], None]  # a line of progress, and the share that is done (0 to 1) where it is known
 
 
 class Failure(Exception):

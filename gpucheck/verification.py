@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gpucheck import codec, compat, containers, datasets, engine, environments, plans, recipes
-from gpucheck.environments import Say
 from gpucheck.facts import Docker, Driver, Facts, Kernel, Nvml, Pci
 from gpucheck.host import Host
-from gpucheck.model import Failure, Report
+from gpucheck.model import Failure, Report, Say
 from gpucheck.probes import PROBES
 from gpucheck.recipes import Recipe
 from gpucheck.rules import ANSWER, RUN_RULES

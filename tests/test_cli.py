@@ -209,7 +209,7 @@ def test_a_full_disk_is_a_sentence() -> None:
     with open("/dev/full", "w") as full:
         command = [sys.executable, "-m", "gpucheck", "doctor", "--from", str(RECORDING)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert "No space left on device" in done.stderr
     assert one_sentence_and_a_tip(done.stderr), done.stderr
 

@@ -194,4 +194,8 @@ def test_a_failed_answer_is_the_verdict_before_its_own_causes() -> None:
 
 
 def test_a_healthy_report_says_what_it_counted() -> None:
-    assert report(rule("a.x", ok("fine")), rule("b.x", skip("no"))).verdict == "yes: 1 rules hold, 1 did not apply"
+    assert report(rule("a.x", ok("fine")), rule("b.x", skip("no"))).verdict == "yes: 1 of 2 rules hold, 1 did not apply"
+    seen = report(
+        rule("a.x", ok("fine")), rule("b.x", unsure("?"), severity=WARNING), rule("c.x", bad("!"), severity=NOTE)
+    )
+    assert (seen.exit_code, seen.verdict) == (0, "yes: 1 of 3 rules hold, 1 to look at, 1 could not be judged")

@@ -17,7 +17,7 @@ from gpucheck.cli import Interrupted, build, doctor, explain, verify
 from gpucheck.cli.screen import complain
 from gpucheck.model import Failure
 
-BUG = 70
+NOT_KNOWN, BUG = 3, 70
 TIPS = {  # of the errors of a file system that are nobody's bug
     errno.ENOSPC: "free some space; TMPDIR and XDG_CACHE_HOME may be on another disk",
     errno.EDQUOT: "free some of your quota; TMPDIR and XDG_CACHE_HOME may be on another disk",
@@ -73,7 +73,7 @@ def run() -> int:
         if error.errno not in TIPS:
             return _bug(error)
         complain(f"{error.strerror}{f': {error.filename}' if error.filename else ''}", TIPS[error.errno])
-        return 2
+        return NOT_KNOWN
     except Exception as error:  # noqa: BLE001 - the last one to see it
         return _bug(error)
     return code if isinstance(code, int) else 0

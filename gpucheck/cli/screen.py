@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpucheck.model import Report
+from gpucheck.model import Report, Say
 from gpucheck.render import renderer
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def write_whole(path: Path, text: str) -> None:
 
 
 @contextmanager
-def saying() -> Iterator[Callable[[str, float | None], None]]:
+def saying() -> Iterator[Say]:
     """A `say(line, share)` for long work: one moving line on a terminal, nothing elsewhere."""
     with progress() as shown:
         task = shown.add_task("starting", total=None)

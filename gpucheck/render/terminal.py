@@ -78,10 +78,10 @@ def _fix(report: Report, finding: Finding) -> list[RenderableType]:
     if not finding.remedy:
         return []
     system = report.facts.known.get(System)
-    lines = [Text("fix: ", style="bold").append(finding.remedy.text, style="not bold")]
+    lines = [Text("fix: ", style="bold").append(_printable(finding.remedy.text), style="not bold")]
     commands = finding.remedy.commands_for(system.os_family if system else None)
     # Never wrapped: what is pasted must be whole.
-    lines += [Text(f"  $ {command}", style="cyan", no_wrap=True, overflow="ignore") for command in commands]
+    lines += [Text(f"  $ {_printable(command)}", style="cyan", no_wrap=True, overflow="ignore") for command in commands]
     if finding.remedy.url:
         lines.append(Text(f"  see {finding.remedy.url}", no_wrap=True, overflow="ignore"))
     lines.append(Text(f"  then: {finding.remedy.verify} · why: gpucheck explain {finding.rule}", style="dim"))

@@ -91,7 +91,7 @@ def test_terminal_puts_the_cause_and_its_fix_first() -> None:
 
 
 def test_terminal_says_of_health_only_what_was_seen() -> None:
-    assert "yes: 1 rules hold, 0 did not apply" in renderer("terminal")([HEALTHY])
+    assert "yes: 1 of 1 rules hold" in renderer("terminal")([HEALTHY])
 
 
 @pytest.mark.parametrize(("no_color", "coloured"), [("", True), ("1", False)])
@@ -113,3 +113,8 @@ def test_a_command_is_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch
     page = renderer("terminal")([report(finding("pci.gpu-present", Status.FAIL, remedy=remedy))])
     assert long in page
     assert remedy.url in page if remedy.url else False
+
+
+def test_a_path_in_a_command_cannot_steer_the_terminal() -> None:
+    remedy = Remedy(text="look at \x1b[31mit", commands={"": ("cat '/etc/cdi/\x1b[2Jx.yaml'",)})
+    assert "\x1b" not in renderer("terminal")([report(finding("pci.gpu-present", Status.FAIL, remedy=remedy))])

@@ -6,6 +6,7 @@ The floors are measured (data/training.toml). The tutorial's 0.7147 is one lucky
 from gpucheck.compat import Compat
 from gpucheck.facts import Training
 from gpucheck.model import Outcome, Rule, bad, ok, skip
+from gpucheck.rules.scope import count
 
 
 def judge(training: Training, compat: Compat) -> Outcome:
@@ -16,10 +17,10 @@ def judge(training: Training, compat: Compat) -> Outcome:
         return bad(f"an accuracy of {', '.join(map(str, reached))} is no accuracy")
     floor = compat.accuracy_floor(training.real, epochs, steps)
     if floor is None:
-        return skip(f"{epochs} epochs, {steps} steps in all, are too few to judge")
+        return skip(f"{count(epochs, 'epoch')}, {steps} steps in all, are too few to judge")
     if not reached or max(reached) < floor:
-        return bad(f"accuracy {max(reached, default=0):.3f} after {epochs} epochs; {floor:.2f} is expected")
-    return ok(f"accuracy {max(reached):.3f} after {epochs} epochs (at least {floor:.2f} is expected)")
+        return bad(f"accuracy {max(reached, default=0):.3f} after {count(epochs, 'epoch')}; {floor:.2f} is expected")
+    return ok(f"accuracy {max(reached):.3f} after {count(epochs, 'epoch')} (at least {floor:.2f} is expected)")
 
 
 RULE = Rule(id="training.accuracy-plausible", title="The accuracy is plausible", judge=judge)
