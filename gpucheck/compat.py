@@ -5,7 +5,8 @@ What is not in a table is None: silence, never a guess.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import Literal, TypeVar
 
@@ -16,13 +17,16 @@ from gpucheck.tables import (
     Branch,
     Capability,
     Chip,
+    Costly,
     CudnnDrop,
     CudnnListed,
     Floor,
     FrameworkBuild,
     Heavy,
+    HeavyKernel,
     Model,
     ModuleKind,
+    OnCpu,
     Release,
 )
 
@@ -42,6 +46,9 @@ class Compat:
     modules: tuple[ModuleKind, ...] = ()
     builds: tuple[FrameworkBuild, ...] = ()
     heavy: tuple[Heavy, ...] = ()
+    costly: tuple[Costly, ...] = ()
+    on_cpu: tuple[OnCpu, ...] = ()
+    heavy_kernels: tuple[HeavyKernel, ...] = ()
     accuracy: tuple[Accuracy, ...] = ()
     models: tuple[Model, ...] = ()
     chips: tuple[Chip, ...] = ()
@@ -123,14 +130,35 @@ class Compat:
                 found.append((package, cuda))
         return tuple(found)
 
-    def heavy_ops(self, framework: str) -> tuple[str, ...]:
-        """The ops that do the work, forward and backward."""
-        return _first(heavy.ops for heavy in self.heavy if heavy.framework == framework) or ()
+    def shown_ops(self, frameworks: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        """(op, mode) that the verification's network must show, forward and backward."""
+        rows = [row for row in self.heavy if row.framework in frameworks]
+        return tuple((op, mode) for row in rows for mode in row.modes for op in row.ops)
 
-    def accuracy_floor(self, real: bool, epochs: int, steps: int) -> float | None:
-        """The accuracy that training of that length reaches; None where it is too short to judge."""
-        reached = [a.floor for a in self.accuracy if a.real is real and epochs >= a.epochs and steps >= a.steps]
-        return max(reached, default=None)
+    def heavy_ops(self, frameworks: Sequence[str]) -> frozenset[str]:
+        """The ops that do the work, in any program."""
+        rows: list[Heavy | Costly] = [*self.heavy, *self.costly]
+        rows = [row for row in rows if row.framework in frameworks]
+        return frozenset(op for row in rows for op in row.ops)
+
+    def allowed_on_cpu(self, frameworks: Sequence[str], op: str) -> str | None:
+        """What kind of op it is that may be on the CPU beside a GPU: "input pipeline". None = not in the table."""
+        rows = [row for row in self.on_cpu if row.framework in frameworks]
+        return _first(row.what for row in rows if any(fnmatchcase(op, pattern) for pattern in row.ops))
+
+    def is_heavy_kernel(self, name: str) -> bool:
+        """Whether a GPU kernel of this name convolves or multiplies matrices, as far as a name tells."""
+        low = name.lower()
+        return any(part in low for row in self.heavy_kernels for part in row.names)
+
+    def accuracy_floor(
+        self, real: bool, epochs: int, steps: int, recipe: str = "tutorial", framework: str | None = None
+    ) -> float | None:
+        """The accuracy that training of that length reaches; None where it is too short to judge, or not known."""
+        rows = [row for row in self.accuracy if row.real is real and row.recipe == recipe]
+        own = [row for row in rows if row.framework == framework]
+        mine = own or [row for row in rows if row.framework is None and framework != "xgboost"]
+        return max((row.floor for row in mine if epochs >= row.epochs and steps >= row.steps), default=None)
 
     def capability_of(self, name: str) -> Version | None:
         """The compute capability of a GPU by its name, as NVML or a person gives it: "Tesla T4", "RTX 4090"."""

@@ -342,10 +342,24 @@ class Part:
 
 
 @fact
+class Process:
+    """One process of a command that was followed, as its start-up hook told; the hook sees Python processes only."""
+
+    pid: int  # in its own pid namespace
+    argv: tuple[str, ...]  # its first words
+    frameworks: tuple[str, ...]  # "tensorflow 2.21.0", of those that it imported
+    devices_seen: tuple[str, ...]  # GPU:0, CPU:0, of all its frameworks; () = none was asked for a device
+    hidden_by: str | None  # the variable that hides the GPUs from it: "CUDA_VISIBLE_DEVICES=-1"
+    ended: bool  # the hook saw it end; a killed process tells only what it had told before
+    problems: tuple[str, ...]  # what the hook could not observe, and why
+
+
+@fact
 class Run:
-    framework: str
+    frameworks: tuple[str, ...]  # tensorflow, keras, torch, jax, xgboost; what a followed command imported
     framework_version: str | None
     device: str  # asked for: gpu or cpu
+    devices_asked: int  # how many of them
     where: str  # container or host
     where_why: str | None  # why on the host
     image_asked: str | None  # image ids
@@ -358,6 +372,13 @@ class Run:
     last_line: str | None  # of its output
     parts: tuple[Part, ...]
     devices_seen: tuple[str, ...]
+    hidden_by: str | None = None  # a variable that hides the GPUs, as the run found it
+    missing_libraries: tuple[str, ...] = ()  # of libcuda.so.1 and libnvidia-ml.so.1, where it ran
+    muted: str | None = None  # a variable that silences the framework's own messages: "TF_CPP_MIN_LOG_LEVEL=3"
+    forced: str | None = None  # a variable or setting that forces the CPU: "KERAS_TORCH_DEVICE=cpu"
+    command: tuple[str, ...] | None = None  # of the user's, in `prove`
+    processes: tuple[Process, ...] = ()  # of that command
+    overhead: float | None = None  # seconds that observing cost inside that command, of its own clock
 
 
 @fact
@@ -365,19 +386,108 @@ class PlacedOp:
     op: str
     device: str  # "GPU:0"
     count: int
-    mode: str  # graph (placed, once a trace) or eager (dispatched, once an execution)
+    mode: str  # graph (placed, once a trace), eager or dispatch (once an execution), compiled, configured
 
 
 @fact
 class Placement:
+    """What the framework itself says of where its ops went. TensorFlow: its device placement log. PyTorch: its
+    execution trace, each dispatched op with the devices of its tensors. JAX: the compiled executables with their
+    devices. XGBoost: the device in the trained booster's own configuration.
+    """
+
     lines: int  # that named an op and its device
     unread: int  # that looked like it and could not be read
     ops: tuple[PlacedOp, ...]
-    strict: bool  # soft placement was off, and nothing was refused
-    refused: str | None  # what TensorFlow said when strict placement was impossible
+    strict: bool | None  # soft placement was off, and nothing was refused; None = the framework has no such mode
+    refused: str | None  # what the framework said when strict placement was impossible
     gpu_kernels: tuple[str, ...] | None  # ops of the log with a GPU kernel; None = a wheel without GPU kernels
     host_memory: tuple[str, ...]  # ops that work in host memory whatever the log says
     reasons: tuple[str, ...]  # what the framework itself said about not using the GPU
+
+
+@fact
+class KernelTime:
+    name: str
+    count: int
+    seconds: float
+
+
+@fact
+class DeviceKernels:
+    device: str  # "GPU:0"
+    kernels: int  # that were executed, copies and memsets not counted
+    seconds: float  # of device time, kernels together
+    longest: tuple[KernelTime, ...]  # those that took the most time together, by name
+
+
+@fact
+class Kernels:
+    """What the framework's own profiler saw executed, in short windows of the run."""
+
+    source: str  # XPlane or torch.profiler
+    windows: int
+    seconds: float  # of the windows together
+    devices: tuple[DeviceKernels, ...]  # GPUs; () = the profiler was on and saw no kernel on any
+    host_ops: int  # events on the host, which show that the profiler was on
+    host_longest: tuple[KernelTime, ...]
+    blind: str | None  # why it could not have seen a GPU's kernels (no CUPTI)
+    errors: tuple[str, ...]  # its own complaints
+
+
+@fact
+class GpuSamples:
+    """One GPU in the samples that NVML gave from outside the run. Means over time; before = before the run began,
+    during = in its training, of a run that left none in all of it.
+    """
+
+    index: int
+    uuid: str | None
+    name: str | None
+    ours_peak_bytes: int | None  # held by processes of the run; None = none was listed on this GPU; 0 = size not told
+    others: bool  # processes of somebody else's were on it too
+    utilization_before: float | None  # percent
+    utilization_during: float | None
+    power_before_mw: float | None
+    power_during_mw: float | None
+    energy_during_mj: float | None
+    sm_mhz_before: float | None
+    sm_mhz_during: float | None
+    memory_before_bytes: int | None = None  # in use at most, of the whole GPU, by whomever
+    memory_during_bytes: int | None = None
+    error: str | None = None  # the last that NVML said of it: "nvmlDeviceGetPowerUsage: GPU_IS_LOST"
+
+
+@fact
+class GpuUse:
+    samples: int
+    seconds: float
+    processes_told: bool  # NVML lists the processes, and they could be told to be of the run or not
+    by: str  # how a process was known to be of the run: "process tree" or "cgroup"
+    gpus: tuple[GpuSamples, ...]
+    untold: str | None = None  # why they could not: WSL2 and some drivers list none, another pid namespace
+    ended: str | None = None  # why the samples end before the run: NVML hung, or its process was killed
+
+
+@fact
+class Control:
+    """The same payload with the GPU hidden: whatever calls this one a GPU run proves nothing about the other."""
+
+    hidden_by: str  # CUDA_VISIBLE_DEVICES=-1
+    devices_seen: tuple[str, ...]
+    ops: tuple[PlacedOp, ...]
+    kernels: tuple[DeviceKernels, ...] | None  # None = its profiler left nothing
+    step_seconds: float | None
+
+
+@fact
+class Timing:
+    """Medians or means of warm steps at the training's batch size."""
+
+    batch_size: int
+    step_seconds: float
+    images_per_second: float
+    control_step_seconds: float | None  # of the control run, the same batch size
 
 
 @fact
@@ -391,16 +501,47 @@ class Epoch:
 
 
 @fact
+class Share:
+    device: str
+    samples: int
+
+
+@fact
 class Training:
     history: tuple[Epoch, ...]
+    recipe: str  # fast or tutorial
+    precision: str  # float32, bfloat16, float16
     epochs_asked: int
     batch_size: int
     samples: int
     seed: int
+    deterministic: str | None  # None = the same seed gives the same run; else why not
     data: str  # what it trained on, in words
     real: bool  # CIFAR-10, not the synthetic set
     test_accuracy: float | None
     gpu_memory_peak_bytes: tuple[int, ...] | None  # in use at most, of each GPU that the training saw; None = not told
+    weights_bytes: int  # of the model's parameters, as the payload counts them
+    shares: tuple[Share, ...]  # what each device got of the training
+
+
+@fact
+class ClassScore:
+    name: str
+    precision: float
+    recall: float
+    f1: float
+    support: int  # test images of this class
+
+
+@fact
+class Evaluation:
+    """On the test set. Rows of `confusion` are the true classes, columns the predicted ones."""
+
+    accuracy: float
+    classes: tuple[ClassScore, ...]
+    macro: ClassScore  # the plain mean over the classes
+    weighted: ClassScore  # weighted by support
+    confusion: tuple[tuple[int, ...], ...]
 
 
 @fact
@@ -417,4 +558,6 @@ class Facts:
 HOST_SUBJECTS: tuple[type, ...] = (
     System, Pci, Kernel, Driver, Nvml, Toolkit, Cudnn, Docker, ContainerToolkit, Frameworks,
 )  # fmt: skip
-RUN_SUBJECTS: tuple[type, ...] = (Run, Placement, Training)
+RUN_SUBJECTS: tuple[type, ...] = (
+    Run, Placement, Kernels, GpuUse, Control, Timing, Training, Evaluation,
+)  # fmt: skip

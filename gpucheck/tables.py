@@ -78,8 +78,35 @@ class FrameworkBuild:
 
 @fact
 class Heavy:
+    """What the verification's network must show, each op in each mode of its framework's log."""
+
     framework: str
     ops: tuple[str, ...]
+    modes: tuple[str, ...] = ("graph", "eager")
+
+
+@fact
+class Costly:
+    """Ops that do heavy work in any other program."""
+
+    framework: str
+    ops: tuple[str, ...]
+
+
+@fact
+class OnCpu:
+    """Ops that may be on the CPU of a program that trains on a GPU. `*` stands for anything."""
+
+    framework: str
+    what: str
+    ops: tuple[str, ...]
+
+
+@fact
+class HeavyKernel:
+    """Parts of the names of GPU kernels that convolve or multiply matrices; case does not matter."""
+
+    names: tuple[str, ...]
 
 
 @fact
@@ -88,6 +115,8 @@ class Accuracy:
     epochs: int
     steps: int
     floor: float
+    recipe: str = "tutorial"  # fast or tutorial
+    framework: str | None = None  # None = every network; trees are no network
 
 
 @fact
@@ -114,6 +143,9 @@ TABLES: dict[str, tuple[str, str, type]] = {  # field of Compat: file, section, 
     "modules": ("drivers.toml", "module", ModuleKind),
     "builds": ("frameworks.toml", "build", FrameworkBuild),
     "heavy": ("frameworks.toml", "heavy", Heavy),
+    "costly": ("frameworks.toml", "costly", Costly),
+    "on_cpu": ("frameworks.toml", "on_cpu", OnCpu),
+    "heavy_kernels": ("frameworks.toml", "heavy_kernel", HeavyKernel),
     "accuracy": ("training.toml", "accuracy", Accuracy),
     "models": ("gpus.toml", "model", Model),
     "chips": ("gpus.toml", "chip", Chip),

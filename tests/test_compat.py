@@ -207,11 +207,27 @@ def test_accuracy_is_expected_only_of_training_that_is_long_enough() -> None:
     assert C.accuracy_floor(True, 3, 4689) == 0.60
     assert C.accuracy_floor(True, 2, 4689) is None
     assert C.accuracy_floor(True, 3, 100) is None
+    assert C.accuracy_floor(True, 3, 4689, framework="xgboost") is None
+    assert C.accuracy_floor(True, 3, 4689, recipe="unheard of") is None
 
 
 def test_the_ops_that_do_the_work() -> None:
-    assert {"Conv2D", "Conv2DBackpropFilter", "MatMul"} <= set(C.heavy_ops("tensorflow"))
-    assert C.heavy_ops("caffe") == ()
+    assert {"Conv2D", "Conv2DBackpropFilter", "MatMul", "Conv3D"} <= C.heavy_ops(["tensorflow"])
+    assert C.heavy_ops(["caffe"]) == frozenset()
+    shown = C.shown_ops(["keras", "torch"])
+    assert ("aten::convolution_backward", "dispatch") in shown
+    assert {op for op, _ in C.shown_ops(["tensorflow"])} < C.heavy_ops(["tensorflow"])
+    assert {mode for _, mode in C.shown_ops(["tensorflow"])} == {"graph", "eager"}
+
+
+def test_what_may_stay_on_the_cpu_and_which_kernels_are_heavy() -> None:
+    assert C.allowed_on_cpu(["tensorflow"], "ParallelMapDatasetV2") == "input pipeline"
+    assert C.allowed_on_cpu(["tensorflow"], "MatMul") is None
+    assert C.allowed_on_cpu(["torch"], "aten::mm") is None
+    for name in ("sm80_xmma_fprop_implicit_gemm_f32f32", "ampere_sgemm_128x64_tn", "cutlass::Kernel2<x>", "dot_fusion"):
+        assert C.is_heavy_kernel(name), name
+    for name in ("Cast_UINT8_FLOAT_DT_UINT8", "void at::native::vectorized_elementwise_kernel<4>"):
+        assert not C.is_heavy_kernel(name), name
 
 
 # --- the rows ---

@@ -83,7 +83,13 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         "6.1",
     ),
     ("frameworks.wheel-fits-gpu", (wheels(TORCH), driver("595.45.04"), gpu("7.0")), FAIL, "dropped"),
-    ("frameworks.wheel-fits-gpu", (wheels(TORCH), driver("595.45.04"), gpu("9.0")), SKIP, "table"),
+    ("frameworks.wheel-fits-gpu", (wheels(TORCH), driver("595.45.04"), gpu("9.0")), PASS, "9.0"),
+    (
+        "frameworks.wheel-fits-gpu",
+        (wheels(("torch", "2.14.0", "13.0")), driver("595.45.04"), gpu("9.0")),
+        SKIP,
+        "table",
+    ),
     ("frameworks.wheel-fits-gpu", (wheels(("torch", "2.9.1", "12.8")), driver("570.26"), gpu("12.0")), PASS, "12.0"),
     (
         "frameworks.wheel-fits-gpu",
