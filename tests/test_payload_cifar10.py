@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,3 +77,40 @@ def test_the_synthetic_sets_colours_alone_tell_the_class() -> None:
     centres = np.stack([means[images.y_train == k].mean(axis=0) for k in range(10)])
     away = np.linalg.norm(images.x_test.mean(axis=(1, 2))[:, None] - centres, axis=2)
     assert 0.5 < (away.argmin(axis=1) == images.y_test).mean() < 1.0
+
+
+def options(**given: Any) -> argparse.Namespace:
+    return argparse.Namespace(**{"data": None, "limit": 100, "seed": 1, "validation_split": 0.0, **given})
+
+
+def test_the_test_images_are_held_out_where_no_share_is_asked_for() -> None:
+    split = cifar10.prepared(options(), print)
+    assert (len(split.x_train), len(split.y_train), len(split.x_test)) == (100, 100, 100)
+    assert split.x_held is split.x_test
+    assert "100 training" in split.source
+
+
+def test_the_last_of_the_training_images_are_held_out() -> None:
+    whole, split = (cifar10.prepared(options(validation_split=share), print) for share in (0.0, 0.25))
+    assert (len(split.x_train), len(split.x_held), len(split.x_test)) == (75, 25, 100)
+    assert np.array_equal(split.x_train, whole.x_train[:75])
+    assert np.array_equal(split.y_held, whole.y_train[75:])
+
+
+def test_the_real_images_are_cut_at_the_limit(folder: Path) -> None:
+    split = cifar10.prepared(options(data=folder, limit=12_345), print)
+    assert (len(split.x_train), len(split.x_test)) == (12_345, 10_000)
+    assert np.array_equal(split.y_train, np.arange(12_345) % 10)
+
+
+def test_nothing_left_to_train_on_is_one_sentence() -> None:
+    with pytest.raises(SystemExit, match="no image is left"):
+        cifar10.prepared(options(limit=1, validation_split=0.5), print)
+
+
+def test_a_torn_set_ends_the_process_with_the_sentence_that_was_said(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(SystemExit) as ended:
+        cifar10.prepared(options(data=tmp_path), said.append)
+    assert said == [str(ended.value)]
+    assert "data_batch_1.bin is not there" in said[0]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,6 +11,7 @@ import numpy as np
 
 SIDE = 32
 CLASSES = 10
+NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")  # by label
 FOLDER = "cifar-10-batches-bin"
 TRAIN = tuple(f"data_batch_{n}.bin" for n in range(1, 6))
 TEST = ("test_batch.bin",)
@@ -25,6 +28,40 @@ class Images(NamedTuple):
     x_test: Any
     y_test: Any
     source: str  # in words
+
+
+class Split(NamedTuple):
+    """As Images, with the held-out images apart: the last of the training images, or the test images themselves."""
+
+    x_train: Any
+    y_train: Any
+    x_held: Any
+    y_held: Any
+    x_test: Any
+    y_test: Any
+    source: str  # in words
+
+
+def prepared(options: Any, say: Callable[[str], None]) -> Split:
+    """What a training's options ask for: CIFAR-10 from options.data, else synthetic; options.limit images at most.
+
+    Ends the process with one sentence where the data is not whole, or all of it is held out.
+    """
+    try:
+        images = load(options.data) if options.data else None
+    except ValueError as error:
+        say(str(error))
+        sys.exit(str(error))
+    limit = options.limit or IMAGES * len(TRAIN)
+    images = images or synthetic(options.seed, min(8192, limit), min(2048, limit))
+    x, y = images.x_train[:limit], images.y_train[:limit]
+    x_test, y_test = images.x_test[:limit], images.y_test[:limit]
+    if not options.validation_split:
+        return Split(x, y, x_test, y_test, x_test, y_test, images.source)
+    cut = int(len(x) * (1 - options.validation_split))  # as Keras splits
+    if not cut:
+        sys.exit(f"no image is left to train on: {options.validation_split} of {len(x)} are held out")
+    return Split(x[:cut], y[:cut], x[cut:], y[cut:], x_test, y_test, images.source)
 
 
 def load(folder: Path) -> Images:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import functools
 import json
 import os
@@ -11,10 +12,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+# The driver's two halves that a framework needs; TensorFlow 2.21 without NVML sees no GPU, and does not say so.
+LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 Say = Callable[[str], None]
 tell: Say = functools.partial(print, flush=True)
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
@@ -28,18 +31,24 @@ VARIABLES = (
 
 
 def parser(name: str) -> argparse.ArgumentParser:
-    """The options that every payload has. --part and --progress are for its own children."""
+    """The options that every payload has. The hidden ones are for its own children."""
     options = argparse.ArgumentParser(prog=name, description="Train a small CNN and report what was observed.")
     options.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the evidence is written")
     options.add_argument("--device", choices=("gpu", "cpu"), default="gpu", help="where the work is asked to run")
-    options.add_argument("--batch-size", type=_positive, default=32, metavar="N")
-    options.add_argument("--epochs", type=_positive, default=3, metavar="N")
+    options.add_argument("--devices", type=_positive, default=1, metavar="N", help="train on so many of them")
+    options.add_argument("--recipe", choices=("fast", "tutorial"), default="fast", help="how it is trained")
+    options.add_argument("--batch-size", type=_positive, metavar="N", help="of all devices together; else the recipe's")
+    options.add_argument("--epochs", type=_positive, metavar="N", help="else the recipe's")
     options.add_argument("--validation-split", type=_fraction, default=0.0, metavar="F", help="0: the test set")
     options.add_argument("--seed", type=_natural, default=0, metavar="N")
     options.add_argument("--data", type=Path, metavar="DIR", help="CIFAR-10's binary layout; else synthetic data")
     options.add_argument("--limit", type=_positive, metavar="N", help="use only the first N training samples")
-    options.add_argument("--part", help=argparse.SUPPRESS)
+    options.add_argument("--no-control", dest="control", action="store_false", help="no run with the GPU hidden")
+    options.add_argument("--no-profile", dest="profile", action="store_false", help="no profiler in the training")
+    options.add_argument("--part", choices=("probe", "train"), help=argparse.SUPPRESS)
+    options.add_argument("--stem", help=argparse.SUPPRESS)
     options.add_argument("--strict", action="store_true", help=argparse.SUPPRESS)
+    options.add_argument("--steps", type=_positive, help=argparse.SUPPRESS)
     options.add_argument("--progress", type=int, help=argparse.SUPPRESS)
     return options
 
@@ -51,6 +60,7 @@ def run(payload: str, out: Path, work: Callable[[list[dict[str, Any]]], None]) -
     about = {
         "schema": 1, "payload": payload, "argv": sys.argv[1:], "python": platform.python_version(),
         "env": {name: os.environ[name] for name in VARIABLES if name in os.environ}, "parts": parts,
+        "libraries": {name: _loads(name) for name in LIBRARIES},
     }  # fmt: skip
     try:
         work(parts)
@@ -62,8 +72,9 @@ def run(payload: str, out: Path, work: Callable[[list[dict[str, Any]]], None]) -
 
 
 def start(
-    parts: list[dict[str, Any]], name: str, arguments: list[str], streams: Path, unset: tuple[str, ...], **env: str
-) -> bool:
+    parts: list[dict[str, Any]], name: str, arguments: list[str], streams: Path, unset: tuple[str, ...],
+    env: Mapping[str, str],
+) -> bool:  # fmt: skip
     """Run one part to its end: stdout to <streams>.out, stderr to <streams>.err. True where it ended well.
 
     The files are the child's descriptors 1 and 2: what C++ code writes is caught as well.
@@ -115,6 +126,14 @@ def write(path: Path, document: dict[str, Any]) -> None:
     fresh = path.with_suffix(".part")
     fresh.write_text(json.dumps(document, indent=1) + "\n")
     os.replace(fresh, path)
+
+
+def _loads(library: str) -> bool:
+    try:
+        ctypes.CDLL(library)
+    except OSError:
+        return False
+    return True
 
 
 def _end(child: subprocess.Popen[bytes]) -> int:

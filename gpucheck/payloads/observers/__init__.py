@@ -1,0 +1,1 @@
+"""What switches on the logs and profilers of one framework. Standalone: also loaded by path, into any process."""
