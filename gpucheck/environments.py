@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,15 +34,16 @@ class Ended:
     last_lines: tuple[str, ...]
 
 
-def prepare(name: str, lock: Path, pythons: Sequence[str], cache: Path, say: Say) -> Path:
+def prepare(lock: Path, pythons: Sequence[str], cache: Path, say: Say, hint: str | None = None) -> Path:
     """The interpreter of an environment that holds exactly `lock`; made on first use. Raises Failure.
 
-    `pythons` are the versions that the lock has wheels for: ("3.11", "3.12"). The user's own packages and
-    environment are neither seen nor touched.
+    `pythons` are the versions that the lock has wheels for: ("3.11", "3.12"). Recipes with the same lock share an
+    environment. The user's own packages and environment are neither seen nor touched. `hint` is the tip where pip
+    finds no such wheel.
     """
     interpreter, version = _interpreter(pythons)
     digest = hashlib.sha256(lock.read_bytes() + interpreter.encode()).hexdigest()[:12]
-    home = cache / "environments" / f"{name}-{digest}"
+    home = cache / "environments" / f"{lock.stem}-{digest}"
     python, complete = home / "bin" / "python", home / "complete"
     needed = (complete, python, home / "lib" / f"python{version}")  # an upgrade of Python takes the last two away
     home.parent.mkdir(parents=True, exist_ok=True)
@@ -50,7 +51,7 @@ def prepare(name: str, lock: Path, pythons: Sequence[str], cache: Path, say: Say
         if not all(path.exists() for path in needed):
             shutil.rmtree(home, ignore_errors=True)
             try:
-                _install(interpreter, home, lock, say)
+                _install(interpreter, home, lock, say, hint)
                 complete.touch()
             finally:
                 if not complete.exists():
@@ -59,25 +60,30 @@ def prepare(name: str, lock: Path, pythons: Sequence[str], cache: Path, say: Say
 
 
 def run(
-    argv: Sequence[str], environment: Mapping[str, str], errors: Path, say: Say, timeout: float | None = None
-) -> Ended:
-    """Run a command in a session of its own, its stdout to `say`, its stderr to a file. It never outlives this call."""
-    started = time.monotonic()
+    argv: Sequence[str], environment: Mapping[str, str], errors: Path, say: Say, timeout: float | None = None,
+    started: Callable[[int], None] = lambda _pid: None,
+) -> Ended:  # fmt: skip
+    """Run a command in a session of its own, its stdout to `say`, its stderr to a file. It never outlives this call.
+
+    `started` is told its pid.
+    """
+    began = time.monotonic()
     with errors.open("wb") as stderr:
         child = subprocess.Popen(
             argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, start_new_session=True,
             env=dict(environment),
         )  # fmt: skip
         try:
-            last = _follow(child, say, started + timeout if timeout else None)
-            code = child.wait(None if timeout is None else max(0.1, started + timeout - time.monotonic()))
+            started(child.pid)
+            last = _follow(child, say, began + timeout if timeout else None)
+            code = child.wait(None if timeout is None else max(0.1, began + timeout - time.monotonic()))
         except subprocess.TimeoutExpired as error:
             raise Failure(f"the run did not end within {timeout:g} s", "give it longer: `--timeout`", 1) from error
         finally:
             _end(child)
     return Ended(
         exit_code=code if code >= 0 else None, signal=-code if code < 0 else None,
-        seconds=round(time.monotonic() - started, 3), last_lines=tuple(last),
+        seconds=round(time.monotonic() - began, 3), last_lines=tuple(last),
     )  # fmt: skip
 
 
@@ -102,17 +108,17 @@ def _interpreter(pythons: Sequence[str]) -> tuple[str, str]:
     )
 
 
-def _install(python: str, home: Path, lock: Path, say: Say) -> None:
+def _install(python: str, home: Path, lock: Path, say: Say, hint: str | None) -> None:
     pinned = len(re.findall(r"^\S+==", lock.read_text(), re.MULTILINE))
     say("making an environment", None)
     _pip([python, "-m", "venv", "--without-pip", str(home)], 0, 1, say)
     python = str(home / "bin" / "python")
     _pip([python, "-m", "ensurepip", "--default-pip"], 0, 1, lambda _line, _share: None)  # venv would hide its words
     options = "--require-hashes --only-binary :all: --no-input --disable-pip-version-check --progress-bar off".split()
-    _pip([python, "-m", "pip", "install", *options, "-r", str(lock)], 1, pinned + 2, say)
+    _pip([python, "-m", "pip", "install", *options, "-r", str(lock)], 1, pinned + 2, say, hint)
 
 
-def _pip(command: Sequence[str], done: int, steps: int, say: Say) -> None:
+def _pip(command: Sequence[str], done: int, steps: int, say: Say, hint: str | None = None) -> None:
     """Run an installer that names each of `steps` as it comes to it. Raises Failure with its own last words."""
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -139,7 +145,9 @@ def _pip(command: Sequence[str], done: int, steps: int, say: Say) -> None:
         if re.search(r"No module named '?(venv|ensurepip)", text):
             raise Failure("this Python cannot make environments", "on Debian and Ubuntu: apt install python3-venv", 1)
         last = "\n".join(lines[-LAST_LINES:])
-        raise Failure(f"pip could not install the locked packages:\n{last}", "is a package index reachable?", 1)
+        missing = "No matching distribution" in text and "connection broken" not in text  # an index answered
+        tip = hint if hint and missing else "is a package index reachable?"
+        raise Failure(f"pip could not install the locked packages:\n{last}", tip, 1)
 
 
 def _follow(child: subprocess.Popen[bytes], say: Say, end: float | None) -> deque[str]:

@@ -20,7 +20,8 @@ IMAGES = next(folder for folder in (_PACKAGE / "images", _PACKAGE.parent / "imag
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """One row. cuda, cudnn, min_driver and compute_capabilities are None where device is "cpu"."""
+    """One row. cuda, cudnn, min_driver and compute_capabilities are None where device is "cpu"; cudnn also where the
+    framework uses none."""
 
     name: str
     framework: str
@@ -37,11 +38,14 @@ class Recipe:
     cudnn: str | None = None
     min_driver: Version | None = None
     compute_capabilities: tuple[Version, Version] | None = None  # from the first up to, not including, the second
+    backend: str | None = None  # Keras's
+    hint: str | None = None  # what to do where pip finds no such wheel
     folder: Path = IMAGES
 
     @property
     def image_tag(self) -> str:
-        return f"gpucheck/{self.framework}:{self.version}-{f'cuda{self.cuda}' if self.cuda else self.device}"
+        what = [self.version, self.backend, f"cuda{self.cuda}" if self.cuda else self.device]
+        return f"gpucheck/{self.framework}:{'-'.join(filter(None, what))}"
 
     @property
     def lock_path(self) -> Path:
@@ -60,7 +64,7 @@ class Recipe:
         given = {
             "RECIPE": self.name, "FRAMEWORK": self.framework, "FRAMEWORK_VERSION": self.version, "DEVICE": self.device,
             "LOCK": self.lock, "CUDA": self.cuda, "CUDNN": self.cudnn, "MIN_DRIVER": self.min_driver,
-            "LOCK_SHA256": hashlib.sha256(self.lock_path.read_bytes()).hexdigest(),
+            "BACKEND": self.backend, "LOCK_SHA256": hashlib.sha256(self.lock_path.read_bytes()).hexdigest(),
         }  # fmt: skip
         return {name: str(value) for name, value in given.items() if value is not None}
 
@@ -92,6 +96,11 @@ def find(book: Mapping[str, Recipe], name: str) -> Recipe:
     raise Failure(f"no recipe is called {name!r}: there are {', '.join(book)}", tip)
 
 
+def foreign(book: Mapping[str, Recipe], name: str) -> str | None:
+    """`name` where it is anybody's image: with a tag, a digest or a path. None where it is, or should be, a recipe."""
+    return name if name not in book and any(mark in name for mark in ":/@") else None
+
+
 def _recipe(row: Mapping[str, Any], folder: Path) -> Recipe:
     where = f"recipes.toml: {row.get('name', 'a recipe without a name')}"
     known = {field.name: field for field in fields(Recipe) if field.name != "folder"}
@@ -102,17 +111,20 @@ def _recipe(row: Mapping[str, Any], folder: Path) -> Recipe:
     for name, value in row.items():
         if type(value) is not wanted.get(name, str):
             raise ValueError(f"{where}: {name} is {value!r}")
-    cuda_only = {"cuda", "cudnn", "min_driver", "compute_capabilities"}
-    if {"cpu": set(), "cuda": cuda_only}.get(row["device"]) != cuda_only & row.keys():
+    cuda_only = {"cuda", "min_driver", "compute_capabilities"}
+    given = row.keys() & (cuda_only | {"cudnn"})
+    if not {"cpu": not given, "cuda": given >= cuda_only}.get(row["device"], False):
         raise ValueError(f"{where}: device is {row['device']!r}, and cuda alone has {', '.join(sorted(cuda_only))}")
+    if (row["framework"] == "keras") != ("backend" in row):
+        raise ValueError(f"{where}: keras alone has a backend")
     for path in (row["dockerfile"], row["lock"]):
         if not (folder / path).is_file():
             raise ValueError(f"{where}: {path} is not there")
-    given: dict[str, Any] = {**row, "pythons": tuple(row["pythons"]), "folder": folder}
+    columns: dict[str, Any] = {**row, "pythons": tuple(row["pythons"]), "folder": folder}
     if row["device"] == "cuda":
         capabilities = row["compute_capabilities"]
         if capabilities.keys() != {"min", "below"}:
             raise ValueError(f"{where}: compute_capabilities has min and below")
-        given["min_driver"] = Version(row["min_driver"])
-        given["compute_capabilities"] = (Version(capabilities["min"]), Version(capabilities["below"]))
-    return Recipe(**given)
+        columns["min_driver"] = Version(row["min_driver"])
+        columns["compute_capabilities"] = (Version(capabilities["min"]), Version(capabilities["below"]))
+    return Recipe(**columns)

@@ -62,23 +62,42 @@ def lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_it_holds_the_lock_and_is_made_once(lock: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shares: list[float | None] = []
-    python = environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", lambda _line, share: shares.append(share))
+    python = environments.prepare(lock, (OWN,), tmp_path / "cache", lambda _line, share: shares.append(share))
     assert shares
     code = "import sys, tiny_thing; print(tiny_thing.answer, sys.prefix)"
     out = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.split() == ["42", str(python.parent.parent)]
     monkeypatch.setenv("PIP_FIND_LINKS", "/nonexistent")
-    assert environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", quiet) == python
+    assert environments.prepare(lock, (OWN,), tmp_path / "cache", quiet) == python
+
+
+def test_recipes_with_the_same_lock_share_one(lock: Path, tmp_path: Path) -> None:
+    first = environments.prepare(lock, (OWN,), tmp_path / "cache", quiet)
+    assert first.parts[-3].startswith("lock-"), "it is named after its lock"
+    assert environments.prepare(lock, ("3.2", OWN), tmp_path / "cache", quiet, "a hint") == first
+    other = lock.with_name("other.txt")
+    other.write_text("# another\n" + lock.read_text())
+    assert environments.prepare(other, (OWN,), tmp_path / "cache", quiet) != first
+
+
+def test_where_there_is_no_such_wheel_the_recipe_says_what_to_do(lock: Path, tmp_path: Path) -> None:
+    lock.write_text(lock.read_text().replace("==1.0", "==2.0"))
+    with pytest.raises(Failure, match=r"No matching distribution found for tiny-thing==2\.0") as failed:
+        environments.prepare(lock, (OWN,), tmp_path / "cache", quiet, "it is elsewhere")
+    assert failed.value.tip == "it is elsewhere"
+    with pytest.raises(Failure) as failed:
+        environments.prepare(lock, (OWN,), tmp_path / "cache", quiet)
+    assert "reachable" in failed.value.tip
 
 
 @pytest.mark.parametrize("gone", ["bin/python", f"lib/python{OWN}"])
 def test_it_is_made_again_where_python_was_upgraded(lock: Path, tmp_path: Path, gone: str) -> None:
-    python = environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", quiet)
+    python = environments.prepare(lock, (OWN,), tmp_path / "cache", quiet)
     part = python.parent.parent / gone
     part.rename(part.with_name("of-another-version"))
     if gone == "bin/python":
         part.symlink_to(tmp_path / "python-that-was-removed")
-    assert environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", quiet) == python
+    assert environments.prepare(lock, (OWN,), tmp_path / "cache", quiet) == python
     subprocess.run([python, "-c", "import tiny_thing"], check=True)
 
 
@@ -93,7 +112,7 @@ def test_nothing_of_the_callers_gets_in(lock: Path, tmp_path: Path, monkeypatch:
     monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
     monkeypatch.setenv("PYTHONINSPECT", "1")
     monkeypatch.setenv("PYTHONWARNINGS", "error")
-    python = environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", quiet)
+    python = environments.prepare(lock, (OWN,), tmp_path / "cache", quiet)
     environment = environments.clean_environment(PYTHONPATH="given")
     code = "import os, tiny_thing; print(tiny_thing.answer, *sorted(n for n in os.environ if n.startswith('PYTHON')))"
     out = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True, env=environment).stdout
@@ -110,7 +129,7 @@ def test_two_at_once_make_one(lock: Path, tmp_path: Path) -> None:
             print(line, flush=True)
             if line == "making an environment":
                 sys.stdin.readline()
-        print(environments.prepare("tiny", Path(sys.argv[1]), (sys.argv[2],), Path(sys.argv[3]), say))
+        print(environments.prepare(Path(sys.argv[1]), (sys.argv[2],), Path(sys.argv[3]), say))
     """
     command = [sys.executable, "-c", textwrap.dedent(program), str(lock), OWN, str(tmp_path / "cache")]
     both = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(1)]
@@ -130,20 +149,20 @@ def test_two_at_once_make_one(lock: Path, tmp_path: Path) -> None:
 
 def test_each_stage_is_said(lock: Path, tmp_path: Path) -> None:
     lines: list[str] = []
-    environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", lambda line, _share: lines.append(line))
+    environments.prepare(lock, (OWN,), tmp_path / "cache", lambda line, _share: lines.append(line))
     assert (lines[0], lines[-1]) == ("making an environment", "installing the packages")
 
 
 def test_a_wheel_with_another_hash_is_refused_and_nothing_is_left(lock: Path, tmp_path: Path) -> None:
     lock.write_text(f"tiny-thing==1.0 \\\n    --hash=sha256:{'0' * 64}\n")
     with pytest.raises(Failure, match=r"HASHES|hashes"):
-        environments.prepare("tiny", lock, (OWN,), tmp_path / "cache", quiet)
+        environments.prepare(lock, (OWN,), tmp_path / "cache", quiet)
     assert not [p for p in (tmp_path / "cache" / "environments").iterdir() if p.is_dir()]
 
 
 def test_no_interpreter_that_fits(lock: Path, tmp_path: Path) -> None:
     with pytest.raises(Failure, match=r"wheels for Python 3\.2;"):
-        environments.prepare("tiny", lock, ("3.2",), tmp_path, quiet)
+        environments.prepare(lock, ("3.2",), tmp_path, quiet)
 
 
 def test_lines_are_said_and_the_end_is_told(tmp_path: Path) -> None:
@@ -203,3 +222,12 @@ def test_an_interrupt_ends_the_run(tmp_path: Path) -> None:
 def test_what_pip_says_becomes_a_sentence(said: str, sentence: str) -> None:
     with pytest.raises(Failure, match=sentence):
         environments._pip(["sh", "-c", 'echo "$1"; exit 1', "sh", said], 0, 1, quiet)
+
+
+def test_an_index_that_does_not_answer_is_not_one_without_the_wheel() -> None:
+    said = (
+        "WARNING: Retrying after connection broken by 'NewConnectionError'\nERROR: No matching distribution found for x"
+    )
+    with pytest.raises(Failure) as failed:
+        environments._pip(["sh", "-c", 'echo "$1"; exit 1', "sh", said], 0, 1, quiet, "it is elsewhere")
+    assert "reachable" in failed.value.tip

@@ -53,6 +53,44 @@ def test_wsl_s_driver_is_known_by_nvml_alone() -> None:
         choose(Facts(known={**facts.known, Driver: driver}))
 
 
+@pytest.mark.parametrize(
+    ("framework", "backend", "driver", "gpu", "cpu"),
+    [
+        ("pytorch", None, "580.65.06", "pytorch-cuda13", "pytorch-cpu"),
+        ("jax", None, "580.65.06", "jax-cuda13", "jax-cpu"),
+        ("xgboost", None, "525.60.13", "xgboost-cuda12", "xgboost-cpu"),
+        ("keras", None, "525.60.13", "keras-tensorflow-cuda12", "keras-tensorflow-cpu"),
+        ("keras", "tensorflow", "525.60.13", "keras-tensorflow-cuda12", "keras-tensorflow-cpu"),
+        ("keras", "torch", "580.65.06", "keras-torch-cuda13", "keras-torch-cpu"),
+        ("keras", "jax", "580.65.06", "keras-jax-cuda13", "keras-jax-cpu"),
+    ],
+)
+def test_every_framework_has_its_own(framework: str, backend: str | None, driver: str, gpu: str, cpu: str) -> None:
+    def chosen(facts: Facts, device: str) -> str:
+        return plans.choose(BOOK, facts, framework=framework, device=device, backend=backend).recipe.name
+
+    assert chosen(machine(driver, "9.0"), "gpu") == gpu
+    assert chosen(machine(driver, "9.0"), "cpu") == chosen(machine(None), "gpu") == cpu
+    with pytest.raises(Failure, match=rf"{gpu} needs driver {re.escape(driver)} or newer; this is 470\.10"):
+        chosen(machine("470.10", "9.0"), "gpu")
+
+
+@pytest.mark.parametrize(
+    ("framework", "backend", "sentence", "tip"),
+    [
+        ("theano", None, "no recipe for theano", "pytorch"),
+        ("keras", "theano", "keras has no backend theano", "jax, tensorflow, torch"),
+        ("jax", "torch", "jax has no backend torch", "Keras alone"),
+    ],
+)
+def test_what_there_is_not_is_named_with_what_there_is(
+    framework: str, backend: str | None, sentence: str, tip: str
+) -> None:
+    with pytest.raises(Failure, match=sentence) as failed:
+        plans.choose(BOOK, Facts(), framework=framework, device="cpu", backend=backend)
+    assert tip in failed.value.tip
+
+
 DRIVERS = ("450.80.02", "470.256.02", "525.60.12", "525.60.13", "535.54.03", "570.124.06", "580.65.06", "595.71.05")
 CAPABILITIES = ("5.0", "5.2", "6.0", "6.1", "7.0", "7.5", "8.0", "8.6", "8.9", "9.0", "10.0", "12.0", "12.1")
 

@@ -7,13 +7,15 @@ from typing import Annotated
 
 import typer
 
-from gpucheck.cli.options import Base, CaBundle, Network, one_of
+from gpucheck.cli.options import Backend, Base, CaBundle, Framework, Network, one_of
 from gpucheck.cli.screen import saying
 from gpucheck.host import Local
 
 
 def build(
     recipe: Annotated[str | None, typer.Argument(help="A recipe's name; none: the one that fits this machine.")] = None,
+    framework: Framework = "tensorflow",
+    backend: Backend = None,
     device: Annotated[
         str, typer.Option(help="What the image is for: gpu or cpu.", callback=one_of("gpu", "cpu"))
     ] = "gpu",
@@ -39,7 +41,7 @@ def build(
         else:
             say("examining the machine", None)
             facts = engine.collect({subject: PROBES[subject] for subject in (Pci, Driver, Nvml)}, Local())
-            plan = plans.choose(book, facts, framework="tensorflow", device=device)
+            plan = plans.choose(book, facts, framework=framework, backend=backend, device=device)
         say(f"{plan.recipe.name}: {plan.reason}", None)
         image = containers.build(plan.recipe, base=base, ca_bundle=ca_bundle, bake_ca=bake_ca, network=network, say=say)
     sys.stdout.write(f"{plan.recipe.image_tag}  {image}\nrecipe {plan.recipe.name}: {plan.reason}\n")
