@@ -3,6 +3,7 @@
  *   python tests/fakenvml/build.py FOLDER      builds FOLDER/libnvidia-ml.so.1
  *
  * FAKE_NVML_PROFILE names a file of key=value lines. Lists are separated by spaces; numbers may be 0x...
+ * A file renamed into its place is read at the next call, so that a test can change the machine while it is asked.
  *
  *   count=8                                    GPUs
  *   system.driver_version=580.95.05            the system's own
@@ -20,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "bindings.h"
@@ -87,6 +89,7 @@ typedef struct { int gpu, mig; } Device; /* mig -1: the GPU itself */
 
 static struct { char *key, *value; } profile[MOST_KEYS];
 static int keys, initialised;
+static struct stat read_from;
 static Device devices[MOST_GPUS][1 + MOST_MIG];
 
 static void load(void)
@@ -98,6 +101,11 @@ static void load(void)
         fprintf(stderr, "fakenvml: FAKE_NVML_PROFILE (%s) cannot be read\n", path ? path : "not set");
         exit(2);
     }
+    while (keys) {
+        free(profile[--keys].key);
+        free(profile[keys].value);
+    }
+    fstat(fileno(file), &read_from);
     while (keys < MOST_KEYS && fgets(line, sizeof line, file)) {
         char *equals = strchr(line, '=');
         line[strcspn(line, "\n")] = 0;
@@ -107,6 +115,15 @@ static void load(void)
         profile[keys++].value = strdup(equals + 1);
     }
     fclose(file);
+}
+
+/* Only at the start of a call: it takes away what find() gave. */
+static void refresh(void)
+{
+    struct stat now;
+    const char *path = getenv("FAKE_NVML_PROFILE");
+    if (path && !stat(path, &now) && (now.st_ino != read_from.st_ino || now.st_mtim.tv_nsec != read_from.st_mtim.tv_nsec
+        || now.st_mtim.tv_sec != read_from.st_mtim.tv_sec)) load();
 }
 
 static const char *find(const char *key)
@@ -146,6 +163,7 @@ static int numbers(const char *text, u64 *out)
 static int fault(const char *symbol, int gpu)
 {
     char key[4][160];
+    refresh();
     snprintf(key[0], sizeof key[0], "ret.%s.%d", symbol, gpu);
     snprintf(key[1], sizeof key[1], "ret.%s", symbol);
     snprintf(key[2], sizeof key[2], "ret.*.%d", gpu);
@@ -515,5 +533,6 @@ static int processes(const char *value, u32 *count, c_nvmlProcessInfo_v2_t *out)
 
 PROCESSES(nvmlDeviceGetComputeRunningProcesses_v2, "compute_processes")
 PROCESSES(nvmlDeviceGetComputeRunningProcesses_v3, "compute_processes")
+PROCESSES(nvmlDeviceGetMPSComputeRunningProcesses_v3, "mps_processes")
 PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v2, "graphics_processes")
 PROCESSES(nvmlDeviceGetGraphicsRunningProcesses_v3, "graphics_processes")
