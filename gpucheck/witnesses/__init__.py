@@ -6,11 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpucheck.facts import Placement, Run, Training
-from gpucheck.witnesses import placement_log, run, training
+from gpucheck.facts import Control, Evaluation, GpuUse, Kernels, Placement, Run, Timing, Training
+from gpucheck.witnesses import control, evaluation, nvml_samples, placement, profiler, run, timing, training
 
 WITNESSES: Mapping[type, Callable[[Path], Any]] = {
     Run: run.look,
-    Placement: placement_log.look,
+    Placement: placement.look,
+    Kernels: profiler.look,
+    GpuUse: nvml_samples.look,
+    Control: control.look,
+    Timing: timing.look,
     Training: training.look,
+    Evaluation: evaluation.look,
 }

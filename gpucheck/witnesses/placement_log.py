@@ -11,12 +11,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from itertools import chain
-from pathlib import Path
 from typing import NamedTuple
 
-from gpucheck.facts import PlacedOp, Placement
-from gpucheck.witnesses.evidence import document, lines
+from gpucheck.facts import PlacedOp
+from gpucheck.host import CannotLook
+from gpucheck.witnesses.evidence import LONGEST_LINE, PIECE, placed
 
 # Prefixes: "2026-11-21 02:12:01.224: I tensorflow/.../placer.cc:125] " and "I0000 00:00:1795.1 3694 placer.cc:162] ".
 _LINE = re.compile(
@@ -39,7 +38,7 @@ _REASON = re.compile(
 _DISGUISE = re.compile(r"_(?:Mkl(?:Native)?(?:Fused(?=Conv|Depthwise|MatMul|BatchMatMul))?|Fused)(?=[A-Z])")
 _FUNCTION = re.compile(r"(__(?:inference|forward|backward)_.+)_\d+")
 _MOST_REASONS, _LONGEST_REASON = 10, 300
-_LONGEST_LINE = 65536  # no line of the log is: such a one is not searched, which could take seconds
+_MOST_OPS = 100_000  # different ones; TensorFlow has some 1,500
 
 
 class Log(NamedTuple):
@@ -49,54 +48,42 @@ class Log(NamedTuple):
 
 
 def parse(log: Iterable[str]) -> Log:
-    """The log in any order of its streams. Memory grows with the number of different ops, not of lines."""
+    """The log in any order of its streams. Memory grows with the number of different ops, not of lines.
+
+    Raises CannotLook where there are more of them than a program has.
+    """
     counts: dict[str, Counter[tuple[str, str]]] = {"bare": Counter(), "prefixed": Counter(), "eager": Counter()}
     bare, prefixed, eager = counts.values()
     reasons: dict[str, None] = {}
     unread = 0
     for line in log:
-        if len(line) > _LONGEST_LINE:
+        if len(line) > LONGEST_LINE or line.startswith(PIECE):  # to search it could take seconds
             unread += "/job:" in line or "/device:" in line
         elif "/job:" not in line and "/device:" not in line:
             if len(reasons) < _MOST_REASONS and _REASON.search(line):
                 reasons[line.partition("] ")[2].strip()[:_LONGEST_REASON] or line.strip()[:_LONGEST_REASON]] = None
         elif match := _LINE.fullmatch(line):
-            prefix, placed, executed, device = match.groups()
+            prefix, op, executed, device = match.groups()
             if executed:
                 eager[executed, device] += 1
             else:
-                (prefixed if prefix else bare)[placed, device] += 1
+                (prefixed if prefix else bare)[op, device] += 1
+            if len(bare) + len(prefixed) + len(eager) > _MOST_OPS:
+                raise CannotLook(f"the placement log names more than {_MOST_OPS} ops")
         elif not _OTHER.search(line):
             unread += 1
     graph = bare | prefixed  # the greater count: both copies of a line are one line
     return Log((*_ops(graph, "graph"), *_ops(eager, "eager")), unread, tuple(reasons))
 
 
-def look(folder: Path) -> Placement:
-    """The probe's evidence. Raises CannotLook where some of it is missing or torn."""
-    probe = document(folder, "probe.json")
-    refused = document(folder, "strict.json").maybe("refused", str) if (folder / "strict.json").exists() else None
-    log = parse(chain(lines(folder, "probe.out"), lines(folder, "probe.err")))
-    registry = probe.inner("registry")
-    named = {op.op for op in log.ops}
-    gpu_build = registry.get("gpu_build", bool)
-    return Placement(
-        lines=sum(op.count for op in log.ops), unread=log.unread, ops=log.ops,
-        strict=probe.get("strict", bool) and refused is None, refused=refused,
-        gpu_kernels=tuple(sorted(named.intersection(registry.texts("gpu")))) if gpu_build else None,
-        host_memory=tuple(sorted(named.intersection(registry.texts("host_memory")))) if gpu_build else (),
-        reasons=log.reasons,
-    )  # fmt: skip
-
-
-def _ops(counts: Counter[tuple[str, str]], mode: str) -> list[PlacedOp]:
-    named: Counter[tuple[str, str]] = Counter()
-    for (op, device), count in counts.items():
-        named[_name(op), device] += count
-    return [PlacedOp(op=op, device=device, count=count, mode=mode) for (op, device), count in sorted(named.items())]
-
-
-def _name(op: str) -> str:
+def op_name(op: str) -> str:
     """_MklNativeConv2D is Conv2D and __inference_step_1416 is __inference_step; _Arg stays _Arg."""
     function = _FUNCTION.fullmatch(op)
     return function[1] if function else _DISGUISE.sub("", op, count=1)
+
+
+def _ops(counts: Counter[tuple[str, str]], mode: str) -> tuple[PlacedOp, ...]:
+    named: Counter[tuple[str, str]] = Counter()
+    for (op, device), count in counts.items():
+        named[op_name(op), device] += count
+    return placed(named, mode)

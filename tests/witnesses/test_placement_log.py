@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import json
 import tracemalloc
 from collections.abc import Iterator
 from itertools import chain
@@ -14,6 +13,7 @@ import pytest
 from gpucheck.facts import PlacedOp
 from gpucheck.host import CannotLook
 from gpucheck.witnesses import placement_log
+from gpucheck.witnesses.evidence import LONGEST_LINE, PIECE, lines
 from gpucheck.witnesses.placement_log import parse
 
 SAMPLES = Path(__file__).with_name("samples")
@@ -163,78 +163,15 @@ def test_memory_does_not_grow_with_the_log() -> None:
     assert peak < 1_000_000
 
 
-# --- the folder ---
-
-PROBE = {
-    "strict": True, "refused": None,
-    "registry": {"gpu_build": True, "gpu": ["Conv2D", "MatMul", "Shape"], "host_memory": ["Shape", "Size"]},
-}  # fmt: skip
-
-
-def leave(folder: Path, probe: object = PROBE, out: str = f"a: (Conv2D): {GPU}\nb: (Shape): {GPU}\n") -> None:
-    (folder / "probe.json").write_text(json.dumps(probe))
-    (folder / "probe.out").write_text(out)
-    (folder / "probe.err").write_text(f"{NEW_EAGER}Executing op Conv2D in device {GPU}\n")
+def test_a_line_of_no_log_is_not_searched(tmp_path: Path) -> None:
+    line = f"x: (Relu): {GPU}"
+    (tmp_path / "log").write_text(f"{'x' * (LONGEST_LINE + 1 - len(line))}{line}{NEW}{line}\n{line}\n")
+    log = parse(lines(tmp_path, "log"))  # its rest would be a line of the log
+    assert (log.unread, counts(log.ops, "Relu")) == (2, {("graph", "GPU:0"): 1})
+    assert parse([f"{PIECE}] {line}"]).unread == 1
 
 
-def test_the_probes_evidence(tmp_path: Path) -> None:
-    leave(tmp_path)
-    placement = placement_log.look(tmp_path)
-    assert (placement.lines, placement.unread, placement.strict, placement.refused) == (3, 0, True, None)
-    assert placement.gpu_kernels == ("Conv2D", "Shape")
-    assert placement.host_memory == ("Shape",)
-
-
-def test_a_gzipped_log_is_the_same_log(tmp_path: Path) -> None:
-    leave(tmp_path)
-    plain = placement_log.look(tmp_path)
-    for name in ("probe.out", "probe.err"):
-        (tmp_path / f"{name}.gz").write_bytes(gzip.compress((tmp_path / name).read_bytes()))
-        (tmp_path / name).unlink()
-    assert placement_log.look(tmp_path) == plain
-
-
-def test_strict_placement_refused(tmp_path: Path) -> None:
-    registry = {"gpu_build": False, "gpu": None, "host_memory": None}
-    leave(tmp_path, {"strict": False, "refused": None, "registry": registry})
-    (tmp_path / "strict.json").write_text(json.dumps({"refused": "Unable to find any devices for spec /device:GPU:0"}))
-    placement = placement_log.look(tmp_path)
-    assert not placement.strict
-    assert placement.refused is not None
-    assert "GPU:0" in placement.refused
-    assert placement.gpu_kernels is None
-
-
-def test_an_empty_log_is_zero_lines_and_no_reason_to_stop(tmp_path: Path) -> None:
-    leave(tmp_path, out="")
-    (tmp_path / "probe.err").write_text("")
-    assert placement_log.look(tmp_path).lines == 0
-
-
-@pytest.mark.parametrize("name", ["probe.json", "probe.out", "probe.err"])
-def test_missing_evidence_cannot_be_looked_at(tmp_path: Path, name: str) -> None:
-    leave(tmp_path)
-    (tmp_path / name).unlink()
-    with pytest.raises(CannotLook, match=name):
-        placement_log.look(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "torn",
-    ['{"strict": tr', "[]", "{}", json.dumps({**PROBE, "strict": 1}), json.dumps({**PROBE, "registry": []}),
-     json.dumps({**PROBE, "schema": 2}), json.dumps({**PROBE, "registry": {"gpu_build": True, "gpu": [1]}})],
-)  # fmt: skip
-def test_torn_evidence_cannot_be_looked_at(tmp_path: Path, torn: str) -> None:
-    leave(tmp_path)
-    (tmp_path / "probe.json").write_text(torn)
-    with pytest.raises(CannotLook, match=r"probe\.json"):
-        placement_log.look(tmp_path)
-
-
-def test_a_torn_gzip_cannot_be_looked_at(tmp_path: Path) -> None:
-    leave(tmp_path)
-    whole = gzip.compress((tmp_path / "probe.out").read_bytes())
-    (tmp_path / "probe.out").unlink()
-    (tmp_path / "probe.out.gz").write_bytes(whole[:-6])
-    with pytest.raises(CannotLook, match=r"probe\.out"):
-        placement_log.look(tmp_path)
+def test_more_ops_than_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(placement_log, "_MOST_OPS", 10)
+    with pytest.raises(CannotLook, match="more than 10 ops"):
+        parse(f"x: (Op{number}): {GPU}" for number in range(11))

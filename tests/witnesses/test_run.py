@@ -37,8 +37,8 @@ def look(folder: Path, *missing: str, **changes: dict[str, Any]) -> Any:
 
 def test_a_run(tmp_path: Path) -> None:
     found = look(tmp_path)
-    assert (found.framework, found.framework_version, found.device, found.where) == (
-        "tensorflow", "2.21.0", "gpu", "container",
+    assert (found.frameworks, found.framework_version, found.device, found.where) == (
+        ("tensorflow",), "2.21.0", "gpu", "container",
     )  # fmt: skip
     assert (found.image_asked, found.image_ran, found.recipe_asked, found.recipe_ran) == ("sha256:aa",) * 2 + ("x",) * 2
     assert found.devices_seen == ("CPU:0", "GPU:0")
@@ -73,3 +73,88 @@ def test_another_schema_is_not_guessed_at(tmp_path: Path) -> None:
 def test_a_question_that_was_never_asked(tmp_path: Path, key: str, value: str) -> None:
     with pytest.raises(CannotLook, match=f"{value}.* as {key}"):
         look(tmp_path, asked={key: value})
+
+
+@pytest.mark.parametrize(
+    ("framework", "kind", "frameworks"),
+    [
+        ("tensorflow", "tensorflow-log", ("tensorflow",)),
+        ("pytorch", "execution-trace", ("torch",)),
+        ("jax", "executables", ("jax",)),
+        ("xgboost", "configured", ("xgboost",)),
+        ("keras", "tensorflow-log", ("keras", "tensorflow")),
+        ("keras", "execution-trace", ("keras", "torch")),
+        ("keras", "executables", ("keras", "jax")),
+    ],
+)
+def test_the_frameworks_of_a_run(tmp_path: Path, framework: str, kind: str, frameworks: tuple[str, ...]) -> None:
+    found = look(tmp_path, asked={"framework": framework}, probe={"placement": {"kind": kind, "file": None}})
+    assert found.frameworks == frameworks
+
+
+def test_keras_that_died_before_its_probe_ran_on_no_backend(tmp_path: Path) -> None:
+    assert look(tmp_path, "probe.json", asked={"framework": "keras"}, ran={"exit_code": 1}).frameworks == ("keras",)
+
+
+@pytest.mark.parametrize(("options", "devices"), [({}, 1), ({"devices": "2"}, 2), ({"devices": 4}, 4)])
+def test_the_devices_that_were_asked_for(tmp_path: Path, options: dict[str, Any], devices: int) -> None:
+    assert look(tmp_path, asked={"options": options}).devices_asked == devices
+
+
+@pytest.mark.parametrize("devices", ["0", "many", "-1", None, "1e3", 10**9])
+def test_a_number_of_devices_that_is_none(tmp_path: Path, devices: object) -> None:
+    with pytest.raises(CannotLook, match="as devices"):
+        look(tmp_path, asked={"options": {"devices": devices}})
+
+
+@pytest.mark.parametrize(
+    ("env", "hidden_by"),
+    [
+        ({}, None),
+        ({"CUDA_VISIBLE_DEVICES": "-1"}, "CUDA_VISIBLE_DEVICES=-1"),
+        ({"CUDA_VISIBLE_DEVICES": ""}, "CUDA_VISIBLE_DEVICES="),
+        ({"CUDA_VISIBLE_DEVICES": "0,1"}, None),
+        ({"NVIDIA_VISIBLE_DEVICES": "void"}, "NVIDIA_VISIBLE_DEVICES=void"),
+        ({"NVIDIA_VISIBLE_DEVICES": "none"}, "NVIDIA_VISIBLE_DEVICES=none"),
+        ({"NVIDIA_VISIBLE_DEVICES": "all"}, None),
+        ({"CUDA_VISIBLE_DEVICES": -1}, None),  # no environment has a number
+    ],
+)
+def test_what_hides_the_gpus(tmp_path: Path, env: dict[str, Any], hidden_by: str | None) -> None:
+    assert look(tmp_path, run={"env": env}).hidden_by == hidden_by
+
+
+@pytest.mark.parametrize(("level", "muted"), [("0", False), ("1", True), ("3", True), ("", False), ("x", False)])
+def test_what_mutes_the_framework(tmp_path: Path, level: str, muted: bool) -> None:
+    found = look(tmp_path, run={"env": {"TF_CPP_MIN_LOG_LEVEL": level}})
+    assert found.muted == (f"TF_CPP_MIN_LOG_LEVEL={level}" if muted else None)
+
+
+TORCH, EXECUTABLES = {"kind": "execution-trace", "file": None}, {"kind": "executables", "file": None}
+
+
+@pytest.mark.parametrize(
+    ("framework", "probe", "env", "forced"),
+    [
+        ("keras", {"placement": TORCH}, {"KERAS_TORCH_DEVICE": "cpu"}, "KERAS_TORCH_DEVICE=cpu"),
+        ("keras", {"placement": TORCH}, {"KERAS_TORCH_DEVICE": "cuda"}, None),
+        ("pytorch", {"placement": TORCH}, {"KERAS_TORCH_DEVICE": "cpu"}, None),  # plain PyTorch does not heed it
+        ("jax", {"placement": EXECUTABLES}, {"JAX_PLATFORMS": "cpu"}, "JAX_PLATFORMS=cpu"),
+        ("jax", {"placement": EXECUTABLES}, {"JAX_PLATFORMS": "cpu,cuda"}, "JAX_PLATFORMS=cpu,cuda"),
+        ("jax", {"placement": EXECUTABLES}, {"JAX_PLATFORMS": "cuda,cpu"}, None),
+        ("keras", {"placement": EXECUTABLES}, {"JAX_PLATFORMS": "cpu"}, "JAX_PLATFORMS=cpu"),
+        ("tensorflow", {}, {"JAX_PLATFORMS": "cpu"}, None),
+        ("tensorflow", {"forced": "set_visible_devices([], 'GPU')"}, {}, "set_visible_devices([], 'GPU')"),
+        ("tensorflow", {"forced": None}, {}, None),
+    ],
+)
+def test_what_forces_the_cpu(
+    tmp_path: Path, framework: str, probe: dict[str, Any], env: dict[str, str], forced: str | None
+) -> None:
+    assert look(tmp_path, asked={"framework": framework}, probe=probe, run={"env": env}).forced == forced
+
+
+def test_the_libraries_that_cannot_be_loaded_where_it_ran(tmp_path: Path) -> None:
+    told = {"libcuda.so.1": True, "libnvidia-ml.so.1": False, "other": "no"}
+    assert look(tmp_path, run={"libraries": told}).missing_libraries == ("libnvidia-ml.so.1",)
+    assert look(tmp_path).missing_libraries == ()

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from gpucheck.facts import Share
 from gpucheck.host import CannotLook
 from gpucheck.witnesses import training
 
@@ -31,6 +32,23 @@ def test_a_training(tmp_path: Path) -> None:
     assert (found.history[0].seconds, found.history[1].val_loss) == (3.0, None)
     assert (found.epochs_asked, found.batch_size, found.samples, found.seed) == (2, 32, 8192, 0)
     assert (found.data, found.real, found.test_accuracy) == ("CIFAR-10", True, 0.62)
+
+
+def test_a_training_that_tells_more(tmp_path: Path) -> None:
+    shares = [{"device": "GPU:0", "samples": 30}, {"device": "GPU:1", "samples": 20}]
+    found = look(
+        tmp_path, recipe="fast", precision="bfloat16", deterministic=None, weights_bytes=7, shares=shares,
+        test_accuracy=None,
+    )  # fmt: skip
+    assert (found.recipe, found.precision, found.deterministic, found.weights_bytes) == ("fast", "bfloat16", None, 7)
+    assert found.shares == (Share(device="GPU:0", samples=30), Share(device="GPU:1", samples=20))
+    assert look(tmp_path, deterministic="cuDNN's atomics").deterministic == "cuDNN's atomics"
+
+
+def test_older_evidence_is_read_and_claims_nothing_new(tmp_path: Path) -> None:
+    found = look(tmp_path)
+    assert (found.recipe, found.precision, found.weights_bytes, found.shares) == ("tutorial", "float32", 490_280, ())
+    assert found.deterministic is not None  # None would say that the same seed gives the same run
 
 
 def test_synthetic_data_are_not_real(tmp_path: Path) -> None:
@@ -62,6 +80,11 @@ def test_memory_that_is_no_number(tmp_path: Path) -> None:
         ({"samples": "8192"}, "samples"),
         ({"seed": True}, "seed"),
         ({"data": {}}, "source"),
+        ({"recipe": None}, "recipe"),
+        ({"deterministic": True}, "deterministic"),
+        ({"weights_bytes": 1.5}, "weights_bytes"),
+        ({"shares": [{"device": "GPU:0"}]}, "samples"),
+        ({"shares": None}, "shares"),
     ],
 )
 def test_what_is_missing_or_of_another_type_is_named(tmp_path: Path, change: dict[str, Any], named: str) -> None:
