@@ -1,59 +1,46 @@
-"""Did it really run there? Every heavy op of the CNN, forward and backward, must be on the device that was asked for.
+"""What the framework itself says: every heavy op, forward and backward, must be on the device that was asked for.
 
 TensorFlow places softly: without a usable GPU the same script trains on the CPU, with no error and no warning at the
-log level that most scripts set. Only the log says where each op went.
+log level that most scripts set. PyTorch and JAX do as they are told, and scripts tell them "the GPU, if there is one".
+Only the log says where each op went; the verdict asks other witnesses whether it was so.
 """
 
 from gpucheck.compat import Compat
-from gpucheck.facts import Driver, Pci, PlacedOp, Placement, Run
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
+from gpucheck.facts import PlacedOp, Placement, Run
+from gpucheck.model import Outcome, Rule, bad, ok, skip, unsure
+from gpucheck.rules import testimony
 
 
-def judge(run: Run, placement: Placement, compat: Compat, pci: Pci | None, driver: Driver | None) -> Outcome:
-    kinds = compat.heavy_ops(run.framework)
-    heavy = [op for op in placement.ops if op.op in kinds]
-    asked = f"{run.device.upper()}:0"
-    elsewhere = [op for op in heavy if op.device != asked]
-    # Placed is not executed: the graph's lines say where, the eager ones that a kernel was started there.
-    missing = [
-        f"{kind} ({mode})"
-        for mode in ("graph", "eager")
-        for kind in kinds
-        if not any((op.op, op.mode) == (kind, mode) for op in heavy)
-    ]
+def judge(run: Run, placement: Placement, compat: Compat) -> Outcome:
+    shown = () if run.command is not None else compat.shown_ops(run.frameworks)
+    heavy = [op for op in placement.ops if op.op in compat.heavy_ops(run.frameworks)]
+    asked = {f"{run.device.upper()}:{number}" for number in range(run.devices_asked)}
+    if run.command is not None:  # whichever of them the program likes
+        asked |= {op.device for op in heavy if op.device.startswith(run.device.upper())}
+    elsewhere = [op for op in heavy if op.device not in asked]
+    there = {(op.op, op.mode) for op in heavy}
+    seen = testimony.placed(placement.ops, run.frameworks, compat, strict=bool(placement.strict))
     if not heavy:
-        return unsure(f"none of {placement.lines} lines names a heavy op ({', '.join(kinds[:3])}, ...)")
-    if len(elsewhere) == len(heavy) and all(op.device.startswith("CPU:") for op in placement.ops):
-        return bad(f"every op ran on the CPU{_because(run, placement, pci, driver)} ({_seen(heavy, placement)})")
+        say = skip if run.command is not None else unsure  # of a program of ours something is amiss
+        return say(f"{seen.witness} names no heavy op in {placement.lines} lines{_compiled(placement)}")
+    if len(elsewhere) == len(heavy):
+        return bad(f"{seen.words}, none on {', '.join(sorted(asked))}")
     if elsewhere:
-        return bad(f"{_counts(elsewhere)} ran on {', '.join(sorted({op.device for op in elsewhere}))}, not on {asked}")
-    if missing:
-        return unsure(f"the log never names {', '.join(missing)}")
-    if asked not in run.devices_seen:
-        return unsure(f"the log names {asked}, and {run.framework} itself saw only {', '.join(run.devices_seen)}")
+        where = ", ".join(sorted({op.device for op in elsewhere}))
+        return bad(f"{_counts(elsewhere)} ran on {where}, not on {', '.join(sorted(asked))}")
+    if missing := [f"{op} ({mode})" for op, mode in shown if (op, mode) not in there]:
+        return unsure(f"{seen.witness} never names {', '.join(missing)}")
+    if run.command is None and not {op.device for op in heavy} <= set(run.devices_seen):
+        return unsure(f"{seen.words}, and the framework itself saw only {', '.join(run.devices_seen)}")
     if run.device == "gpu" and placement.gpu_kernels is None:
-        return unsure(f"the log names {asked}, and this {run.framework} wheel has no GPU kernels")
-    others = sum(op.count for op in placement.ops if op.op not in kinds and op.device != asked)
-    rest = f"; {others} light ops elsewhere" if others else ""
-    return ok(f"every heavy op ran on {asked} ({_seen(heavy, placement)}{rest})")
+        return unsure(f"{seen.words}, and this {' and '.join(run.frameworks)} has no GPU kernels")
+    return ok(seen.words)
 
 
-def _seen(heavy: list[PlacedOp], placement: Placement) -> str:
-    number, kinds = sum(op.count for op in heavy), len({op.op for op in heavy})
-    strict = " with soft placement off" if placement.strict else ""
-    return f"{number} heavy ops of {kinds} kinds, by the placement log{strict}"
-
-
-def _because(run: Run, placement: Placement, pci: Pci | None, driver: Driver | None) -> str:
-    if pci and not pci.gpus and not (driver and driver.devices):
-        return ", because this machine has no NVIDIA GPU"
-    if driver and driver.version is None and not any(node.path == "/dev/dxg" for node in driver.devices):
-        return ", because the NVIDIA driver is not loaded"
-    if placement.gpu_kernels is None:
-        return f", because this {run.framework} wheel was built without GPU kernels"
-    if placement.reasons:
-        return f", and {run.framework} said why: {placement.reasons[0]}"
-    return f", and {run.framework} did not say why"
+def _compiled(placement: Placement) -> str:
+    """XLA takes the ops of a compiled function out of TensorFlow's log."""
+    calls = sum(op.count for op in placement.ops if op.op in ("StatefulPartitionedCall", "PartitionedCall"))
+    return f": {calls} calls of compiled functions hide theirs" if calls else ""
 
 
 def _counts(ops: list[PlacedOp]) -> str:
@@ -65,12 +52,6 @@ def _counts(ops: list[PlacedOp]) -> str:
 
 RULE = Rule(
     id="placement.heavy-ops-on-device",
-    title="Every heavy op ran on the device that was asked for",
+    title="The framework placed every heavy op on the device that was asked for",
     judge=judge,
-    remedy=Remedy(
-        text="`gpucheck doctor` names the cause on this machine; on a machine without a GPU ask for the CPU run",
-        commands={"": ("gpucheck doctor", "gpucheck verify --device cpu")},
-        impact="none",
-        verify="gpucheck verify",
-    ),
 )

@@ -1,22 +1,28 @@
-"""The verdict reads TensorFlow's device placement log, so the log must be there and read whole.
+"""The verdict reads what the framework wrote of its placement, so that must be there and read whole.
 
-Switched on after TensorFlow's context exists, the log is silently empty; under XLA it names no op. No lines are no
+Switched on after TensorFlow's context exists, its log is silently empty; under XLA it names no op. No lines are no
 evidence, and a line that looks like one and cannot be read could be the one that matters.
 """
 
-from gpucheck.facts import Placement
-from gpucheck.model import Outcome, Rule, ok, unsure
+from gpucheck.facts import Placement, Run
+from gpucheck.model import Outcome, Rule, ok, skip, unsure
+
+WORDS = {
+    "graph": "placed in graphs", "eager": "dispatched eagerly", "dispatch": "dispatched",
+    "compiled": "in compiled programs", "configured": "configured",
+}  # fmt: skip
 
 
-def judge(placement: Placement) -> Outcome:
+def judge(run: Run, placement: Placement) -> Outcome:
     if placement.lines == 0:
-        return unsure("the placement log has no lines: nothing was observed")
+        nothing = "no framework wrote where it placed an op"
+        return skip(nothing) if run.command is not None else unsure(f"{nothing}: nothing was observed")
     if placement.unread:
         return unsure(f"{placement.unread} of {placement.lines + placement.unread} lines could not be read")
-    graph = sum(op.count for op in placement.ops if op.mode == "graph")
-    return ok(
-        f"{placement.lines} lines read: {graph} ops placed in graphs, {placement.lines - graph} dispatched eagerly"
-    )
+    counts = {mode: sum(op.count for op in placement.ops if op.mode == mode) for mode in WORDS}
+    return ok("ops read: " + ", ".join(f"{number} {WORDS[mode]}" for mode, number in counts.items() if number))
 
 
-RULE = Rule(id="placement.log-readable", title="The placement log was there and read whole", judge=judge)
+RULE = Rule(
+    id="placement.log-readable", title="What the framework says of its placement was there and read whole", judge=judge
+)

@@ -11,6 +11,8 @@ BY_SHELL = 128 + KILLED
 
 
 def judge(run: Run) -> Outcome:
+    if run.command is not None:
+        return _command(run)
     said = f"; its last words: {run.last_line}" if run.last_line else ""
     if run.oom_killed:
         return bad("the run was killed: it used more memory than its container may")
@@ -25,6 +27,17 @@ def judge(run: Run) -> Outcome:
     if not any(part.name == "train" for part in run.parts):
         return bad(f"the payload ended without training{said}")
     return ok(f"all {len(run.parts)} parts ended well, {sum(part.seconds for part in run.parts):.0f} s in all")
+
+
+def _command(run: Run) -> Outcome:
+    if run.signal is not None:
+        return bad(f"the command was ended by signal {run.signal}")
+    if run.exit_code != 0:
+        return bad(f"the command ended with exit code {run.exit_code}")
+    lost = [process for process in run.processes if not process.ended]
+    if lost:
+        return bad(f"the command ended well, and {len(lost)} of its Python processes did not: they told only a part")
+    return ok(f"the command ended well, {len(run.processes)} Python processes followed")
 
 
 RULE = Rule(

@@ -6,7 +6,7 @@ from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 
 def judge(run: Run) -> Outcome:
     if run.where != "container":
-        return skip(f"it ran on the host, in no image ({run.where_why})")
+        return skip("it ran on the host, in no image" + (f" ({run.where_why})" if run.where_why else ""))
     if run.image_asked is None or run.image_ran is None:
         return unsure("the engine did not say which image ran")
     if run.image_asked != run.image_ran:
