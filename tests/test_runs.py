@@ -40,5 +40,8 @@ def test_run(folder: Path, request: pytest.FixtureRequest) -> None:
 
 def test_only_positive_proof_passes() -> None:
     codes = {folder.name: json.loads((folder / "expected.json").read_text())["exit_code"] for folder in RUNS}
-    assert {name for name, code in codes.items() if code == 0} == {"tensorflow-cpu", "derived-tensorflow-gpu"}
-    assert len(codes) >= 7
+    assert {name for name, code in codes.items() if code == 0} == {
+        "tensorflow-cpu", "tensorflow-fast-cpu", "pytorch-cpu", "derived-tensorflow-gpu", "derived-pytorch-gpu",
+        "derived-no-nvml",
+    }  # fmt: skip
+    assert len(codes) >= 18

@@ -1,8 +1,9 @@
-"""Make the derived-* runs from the recorded tensorflow-cpu: `python tests/runs/derive.py [FOLDER]`.
+"""Make the derived-* runs from the recorded ones: `python tests/runs/derive.py [FOLDER]`.
 
-They were NOT recorded on a GPU. derived-tensorflow-gpu is the recorded CPU run with its ops' lines rewritten to GPU:0,
-as a good GPU run would log them; the others are that run, each with one thing wrong. gpu_kernels.json is measured: the
-registry of TensorFlow 2.21.0's CUDA wheel, as the payload writes it, for the ops of this log.
+They were NOT recorded on a GPU. derived-tensorflow-gpu and derived-pytorch-gpu are recorded CPU runs rewritten as a
+good GPU run would have left them: the ops' lines to GPU:0, a profile with kernels (samples of tests/witnesses, derived
+too), NVML's samples with a process of the run at work. The others are one of these with one thing wrong.
+gpu_kernels.json is measured: the registry of TensorFlow 2.21.0's CUDA wheel, for the ops of this log.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
-RECORDED = HERE / "tensorflow-cpu" / "evidence"
+TRACES = HERE.parent / "witnesses" / "samples" / "traces"
 LOGS = ("probe.out.gz", "probe.err.gz")
 # What eager TensorFlow does on the CPU before and beside the model on a GPU machine too: seeds and small constants.
 STAY = ("_EagerConst", "FloorMod", "StatelessRandomGetKeyCounter")
@@ -26,46 +27,117 @@ CREATED = (
     "device:GPU:0 with 22446 MB memory:  -> device: 0, name: derived, no real GPU, pci bus id: 0000:03:00.0, "
     "compute capability: 8.6\n"
 )
-Evidence = dict[str, Any]  # the files by name: a log's lines, a document's object
+GPU = {"index": 0, "uuid": "GPU-00000000-0000-0000-0000-000000000000", "name": "derived, no real GPU"}
+Evidence = dict[str, Any]  # the files by name: a log's lines, a document's object, other files' bytes
 
 
-def recorded() -> Evidence:
+def recorded(name: str) -> Evidence:
     evidence: Evidence = {}
-    for path in sorted(RECORDED.iterdir()):
-        if path.name in LOGS:
+    for path in sorted((HERE / name / "evidence").iterdir()):
+        if path.name.endswith((".out.gz", ".err.gz")):
             evidence[path.name] = gzip.decompress(path.read_bytes()).decode().splitlines(keepends=True)
         elif path.suffix == ".json":
             evidence[path.name] = json.loads(path.read_text())
+        elif path.suffix in (".out", ".err"):
+            evidence[path.name] = path.read_text()
+        elif path.suffix != ".jsonl":
+            evidence[path.name] = path.read_bytes()
+    return {name: content for name, content in evidence.items() if not name.startswith("strict.")}
+
+
+def samples(training: dict[str, Any], processes: Callable[[bool], list[dict[str, Any]]], busy: int = 71) -> str:
+    """nvml.jsonl, ten samples a second, from a second before the run to the training's end."""
+    began, ended = training["began"], training["ended"]
+    start = began - 10.0
+    lines = [{"gpus": [GPU], "interval": 0.1}]
+    moments = [start + 0.1 * n for n in range(int((ended - start) / 0.1))]
+    for t in moments:
+        follow, training_now = t >= start + 1.0, t >= began
+        if follow and len(lines) == 11:
+            lines.append({"follow": round(t, 3), "by": "process tree"})
+        work = busy if training_now else 0
+        lines.append({"t": round(t, 3), "gpus": [{
+            "index": 0, "utilization": work, "memory_used": 2**30 if follow else 2**20, "error": None,
+            "power_mw": 60_000 + 3000 * work, "energy_mj": None, "sm_mhz": 1980 if work else 345,
+            "processes": processes(follow),
+        }]})  # fmt: skip
+    return "".join(f"{json.dumps(line)}\n" for line in lines)
+
+
+def ours(follow: bool) -> list[dict[str, Any]]:
+    return [{"pid": 4242, "used_bytes": 2**30, "ours": True}] if follow else []
+
+
+def neighbour(_follow: bool) -> list[dict[str, Any]]:
+    return [{"pid": 777, "used_bytes": 2**30, "ours": False}]
+
+
+def on_gpu(evidence: Evidence) -> Evidence:
+    """What every framework's evidence of a GPU run has alike."""
+    evidence["asked.json"]["options"]["device"] = evidence["asked.json"]["device"] = "gpu"
+    evidence["run.json"]["env"] = {}
+    evidence["run.json"]["libraries"] = {"libcuda.so.1": True, "libnvidia-ml.so.1": True}
+    training = evidence["train.json"]
+    training.update(gpu_memory_peak_bytes=[100 * 2**20], devices=["GPU:0"])
+    training["shares"] = [{**share, "device": "GPU:0"} for share in training["shares"]]
+    evidence["nvml.jsonl"] = samples(training, ours)
     return evidence
 
 
-def gpu() -> Evidence:
-    evidence = recorded()
+def tensorflow() -> Evidence:
+    evidence = recorded("tensorflow-fast-cpu")
+    plain = dict(evidence)
     stays = re.compile(rf"\((?:{'|'.join(STAY)})\): |Executing op (?:{'|'.join(STAY)}) ")
     for name in LOGS:
         evidence[name] = [
-            line if stays.search(line) else line.replace("device:CPU:0\n", "device:GPU:0\n") for line in evidence[name]
+            line if stays.search(line) else line.replace("device:CPU:0\n", "device:GPU:0\n") for line in plain[name]
         ]
+        evidence[name.replace("probe", "control")] = plain[name]  # the recorded CPU run is what a control run leaves
+    evidence["control.json"] = {**plain["probe.json"], "device": "gpu", "strict": False}
+    evidence["control-train.json"] = {**plain["train.json"], "history": [], "profile": None}
     evidence["probe.err.gz"].insert(6, CREATED)
-    evidence["asked.json"].update(device="gpu", recipe="tensorflow-cuda12", image="gpucheck/tensorflow:2.21.0-cuda12.5")
-    evidence["asked.json"]["options"]["device"] = "gpu"
+    evidence["asked.json"].update(recipe="tensorflow-cuda12", image="gpucheck/tensorflow:2.21.0-cuda12.5")
     evidence["ran.json"]["recipe"] = "tensorflow-cuda12"
-    evidence["train.json"]["gpu_memory_peak_bytes"] = [100 * 2**20]
     registry = json.loads((HERE / "gpu_kernels.json").read_text())
     gpus = [{"device_name": "derived, no real GPU", "compute_capability": [8, 6]}]
-    evidence["probe.json"].update(device="gpu", devices=["CPU:0", "GPU:0"], gpus=gpus, registry=registry)
-    return evidence
+    evidence["probe.json"] = {
+        **plain["probe.json"], "device": "gpu", "devices": ["CPU:0", "GPU:0"], "gpus": gpus, "registry": registry,
+        "gpu_build": True,
+    }  # fmt: skip
+    evidence["train.xplane.pb.gz"] = (TRACES / "derived-gpu.xplane.pb.gz").read_bytes()
+    return on_gpu(evidence)
+
+
+def pytorch() -> Evidence:
+    evidence = recorded("pytorch-cpu")
+    probe = evidence["probe.json"]
+    trace, profile = probe["placement"]["file"], evidence["train.json"]["profile"]["file"]
+    evidence["control.json"] = {**probe, "device": "gpu", "strict": False}
+    evidence["control.json"]["placement"] = {**probe["placement"], "file": "control.trace.json.gz"}
+    evidence["control.trace.json.gz"] = evidence[trace]
+    evidence |= {name.replace("probe", "control"): evidence[name] for name in ("probe.out", "probe.err")}
+    text = gzip.decompress(evidence[trace]).decode().replace('"cpu"', '"cuda:0"')
+    evidence[trace] = gzip.compress(text.encode(), mtime=0)
+    evidence[profile] = (TRACES / "derived-torch-gpu.kineto.json.gz").read_bytes()
+    evidence["asked.json"].update(recipe="pytorch-cuda13")
+    evidence["ran.json"]["recipe"] = "pytorch-cuda13"
+    evidence["probe.json"] = {**probe, "device": "gpu", "devices": ["CPU:0", "GPU:0"], "gpu_build": True}
+    return on_gpu(evidence)
+
+
+def without(evidence: Evidence, *names: str) -> Evidence:
+    return {name: content for name, content in evidence.items() if name not in names}
 
 
 def no_lines() -> Evidence:
-    evidence = gpu()
+    evidence = tensorflow()
     for name in LOGS:
         evidence[name] = [line for line in evidence[name] if "/job:" not in line or "Created device" in line]
     return evidence
 
 
 def conv_on_cpu() -> Evidence:
-    evidence = gpu()
+    evidence = tensorflow()
     for name in LOGS:
         log = evidence[name]
         last = max(index for index, line in enumerate(log) if "convolution: (Conv2D): " in line)
@@ -74,7 +146,7 @@ def conv_on_cpu() -> Evidence:
 
 
 def loss_rose() -> Evidence:
-    evidence = gpu()
+    evidence = tensorflow()
     for number, epoch in enumerate(evidence["train.json"]["history"]):
         epoch.update(loss=2.303 + number / 100, accuracy=0.1, val_loss=2.303, val_accuracy=0.1)
     evidence["train.json"].update(test_loss=2.303, test_accuracy=0.1)
@@ -82,19 +154,63 @@ def loss_rose() -> Evidence:
 
 
 def killed() -> Evidence:
-    evidence = gpu()
-    del evidence["train.json"]
+    evidence = without(tensorflow(), "train.json", "nvml.jsonl")
     evidence["run.json"]["parts"][-1].update(exit_code=None, signal=9)
     evidence["ran.json"]["exit_code"] = 1
     return evidence
 
 
+def forged_log() -> Evidence:
+    """The log says GPU; the profile, NVML and the memory are those of a run on the CPU, with a neighbour on the GPU."""
+    evidence = tensorflow()
+    evidence["train.xplane.pb.gz"] = recorded("tensorflow-fast-cpu")["train.xplane.pb.gz"]
+    evidence["train.json"]["gpu_memory_peak_bytes"] = []
+    evidence["nvml.jsonl"] = samples(evidence["train.json"], neighbour)
+    return evidence
+
+
+def control_fooled() -> Evidence:
+    evidence = tensorflow()
+    for name in LOGS:
+        evidence[name.replace("probe", "control")] = evidence[name]
+    return evidence
+
+
+def no_nvml() -> Evidence:
+    evidence = tensorflow()
+    evidence["nvml.jsonl"] = '{"error": "NVML did not start: LIBRARY_NOT_FOUND"}\n'
+    return evidence
+
+
+def nothing_saw_execution() -> Evidence:
+    """No CUPTI where it ran, no NVML outside: the log alone."""
+    evidence = no_nvml()
+    evidence["train.xplane.pb.gz"] = recorded("tensorflow-fast-cpu")["train.xplane.pb.gz"]
+    evidence["train.json"]["profile"]["blind"] = "libcupti cannot be loaded: derived"
+    return evidence
+
+
+def gpu_went_away() -> Evidence:
+    """The probe ran on the GPU; the training after it saw none."""
+    evidence = tensorflow()
+    evidence["train.xplane.pb.gz"] = recorded("tensorflow-fast-cpu")["train.xplane.pb.gz"]
+    evidence["train.json"].update(gpu_memory_peak_bytes=[], devices=["CPU:0"])
+    evidence["nvml.jsonl"] = samples(evidence["train.json"], lambda _follow: [], busy=0)
+    return evidence
+
+
 DERIVED: dict[str, Callable[[], Evidence]] = {
-    "derived-tensorflow-gpu": gpu,
+    "derived-tensorflow-gpu": tensorflow,
+    "derived-pytorch-gpu": pytorch,
     "derived-no-lines": no_lines,
     "derived-conv-on-cpu": conv_on_cpu,
     "derived-loss-rose": loss_rose,
     "derived-killed": killed,
+    "derived-forged-log": forged_log,
+    "derived-control-fooled": control_fooled,
+    "derived-no-nvml": no_nvml,
+    "derived-nothing-saw-execution": nothing_saw_execution,
+    "derived-gpu-went-away": gpu_went_away,
 }
 
 
@@ -103,8 +219,12 @@ def main(root: Path) -> None:
         folder = root / name / "evidence"
         folder.mkdir(parents=True, exist_ok=True)
         for file, content in derive().items():
-            if file in LOGS:
+            if isinstance(content, bytes):
+                (folder / file).write_bytes(content)
+            elif isinstance(content, list):
                 (folder / file).write_bytes(gzip.compress("".join(content).encode(), mtime=0))
+            elif isinstance(content, str):
+                (folder / file).write_text(content)
             else:
                 (folder / file).write_text(json.dumps(content, indent=1) + "\n")
 
