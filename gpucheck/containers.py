@@ -13,17 +13,17 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpucheck import archives, buildkit, gpu_requests
+from gpucheck import archives, buildkit, gpu_requests, logs
 from gpucheck.facts import Version
 from gpucheck.model import Failure, Say
 from gpucheck.recipes import Recipe
-from gpucheck.refusals import sentence, told, unreachable
+from gpucheck.refusals import BuildFailed, sentence, told, unreachable
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -75,6 +75,21 @@ def find_image(recipe: Recipe, client: DockerClient | None = None, base: str | N
     return None
 
 
+def fetch_image(name: str, client: DockerClient, say: Say) -> str:
+    """The id of anybody's image, pulled where the engine has none of that name. Raises Failure."""
+    from docker.errors import ImageNotFound, NotFound
+
+    with told("the search for the image"):
+        try:
+            return str(client.images.get(name).id)
+        except ImageNotFound:
+            say(f"pulling {name}", None)
+        try:
+            return str(client.images.pull(name).id)
+        except NotFound as error:
+            raise Failure(f"there is no image {name}: {error.explanation}", "`gpucheck build --list`") from error
+
+
 def build(
     recipe: Recipe, *, base: str | None = None, ca_bundle: Path | None = None, bake_ca: bool = False,
     network: str | None = None, say: Say = lambda _line, _share: None, client: DockerClient | None = None,
@@ -104,15 +119,23 @@ def build(
         with engine.api.post(url, params=query, data=body, headers=tar, stream=True) as answer:
             if not answer.ok:
                 raise Failure(*sentence(answer.json().get("message", "")), 1)
-            return buildkit.follow(answer.iter_lines(), say)
+            try:
+                return buildkit.follow(answer.iter_lines(), say)
+            except BuildFailed as failed:
+                if recipe.hint and any("No matching distribution" in line for line in failed.last_lines):
+                    failed.tip = recipe.hint
+                raise
 
 
 def run(
     image: str, command: Sequence[str], *, gpus: bool, files_in: Mapping[str, Path] | None = None,
     collect: Mapping[str, Path] | None = None, environment: Mapping[str, str] | None = None,
     timeout: float | None = None, say: Say = lambda _line, _share: None, client: DockerClient | None = None,
+    started: Callable[[str], None] = lambda _id: None,
 ) -> Ran:  # fmt: skip
     """Run a command in a container without network, and remove the container, whatever happens. Raises Failure.
+
+    The image's own entrypoint is not run. `started` is called with the container's id before it starts.
 
     `files_in` maps a path in the container to a file or folder here. `collect` maps a folder in the container, which is
     made and may be written to, to a folder here, which gets what the command left there. Each line of output is said.
@@ -123,7 +146,8 @@ def run(
     name = f"gpucheck-{secrets.token_hex(6)}"
     with _engine(client) as engine, told("the run"), _removed(engine, name):
         container = engine.containers.create(
-            image, list(command), name=name, labels={LABEL: "run"}, environment=dict(environment or {}),
+            image, list(command[1:]), entrypoint=list(command[:1]), name=name, labels={LABEL: "run"},
+            environment=dict(environment or {}),
             user=str(archives.USER), cap_drop=["ALL"], security_opt=["no-new-privileges"], network_mode="none",
             log_config=LogConfig(type=LogConfig.types.JSON),  # another engine-wide driver may not be readable
             mem_limit=int(engine.info()["MemTotal"] * MEMORY_SHARE), pids_limit=PROCESSES, shm_size=SHARED_MEMORY,
@@ -134,16 +158,17 @@ def run(
         with tempfile.TemporaryFile() as archive:
             archives.pack(archive, files_in or {}, collect or {})
             container.put_archive("/", archive)
+        started(str(container.id))
         container.start()
-        started = time.monotonic()
-        with _deadline(timeout, container) as too_long, closing(_output(engine, container, follow=1)) as lines:
+        began = time.monotonic()
+        with _deadline(timeout, container) as too_long, closing(logs.output(engine, container, follow=1)) as lines:
             for line in lines:
                 say(line, None)
             code = container.wait()["StatusCode"]
-        seconds = time.monotonic() - started
+        seconds = time.monotonic() - began
         if too_long.is_set():
             raise Failure(f"the run did not end within {timeout:g} s", "give it longer: `--timeout`", 1)
-        last = deque(_output(engine, container, tail=LAST_LINES), LAST_LINES)  # `follow` may miss the end (20.10)
+        last = deque(logs.output(engine, container, tail=LAST_LINES), LAST_LINES)  # `follow` may miss the end (20.10)
         container.reload()
         for path, folder in (collect or {}).items():
             archives.unpack(container.get_archive(path)[0], folder)
@@ -194,25 +219,3 @@ def _deadline(seconds: float | None, container: Container) -> Iterator[threading
         yield passed
     finally:
         timer.cancel()
-
-
-def _output(client: DockerClient, container: Container, **which: int) -> Generator[str]:
-    """The lines of a container's output, as the engine's log has them: with follow=1 until it ends."""
-    url = f"{client.api.base_url}/v{client.api.api_version}/containers/{container.id}/logs"
-    with client.api.get(url, params={"stdout": 1, "stderr": 1, **which}, stream=True) as output:
-        yield from _lines(output.iter_content(None))
-
-
-def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """The lines of an engine's log stream: frames of the stream's number (1 byte), 3 zeros, the size (4), the content.
-
-    docker-py reads it too, but leaves the socket open.
-    """
-    frames, rest = b"", {1: b"", 2: b""}
-    for chunk in chunks:
-        frames += chunk
-        while len(frames) >= 8 and len(frames) >= 8 + (size := int.from_bytes(frames[4:8])):
-            stream, content, frames = frames[0], frames[8 : 8 + size], frames[8 + size :]
-            *lines, rest[stream] = (rest[stream] + content).split(b"\n")
-            yield from (line.decode("utf-8", "replace").rstrip("\r") for line in lines)
-    yield from (line.decode("utf-8", "replace") for line in rest.values() if line)

@@ -5,15 +5,13 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpucheck import codec, compat, containers, datasets, engine, environments, plans, recipes
+from gpucheck import codec, compat, containers, datasets, engine, environments, keeping, plans, recipes, sampling
 from gpucheck.facts import Docker, Driver, Facts, Kernel, Nvml, Pci
 from gpucheck.host import Host
 from gpucheck.model import Failure, Report, Say
@@ -28,65 +26,92 @@ if TYPE_CHECKING:
 PAYLOADS = Path(__file__).with_name("payloads")
 INSIDE = "/opt/gpucheck"  # the folder of a run in its container
 LOCAL = "http+docker://localhost"  # how docker-py calls an engine on this machine
+ELSEWHERE = "the Docker Engine is on another machine"
+BACKENDS = ("tensorflow", "torch", "jax")  # Keras's; the first is the default
 STEP = re.compile(r"epoch (\d+)/(\d+), step (\d+)/(\d+)")
+
+
+# In an image of anybody's: whichever of them it has.
+PYTHON = ("/bin/sh", "-c", 'exec "$(command -v python3 || command -v python || echo python3)" "$@"', "gpucheck")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wish:
-    """What `gpucheck verify` was asked for."""
+    """What `gpucheck verify` was asked for. None of epochs and batch_size: the training recipe's own."""
 
     framework: str = "tensorflow"
+    backend: str | None = None  # Keras's
     device: str = "gpu"
+    devices: int = 1
     where: str = "auto"  # auto, docker or host
-    recipe: str | None = None
+    python: str | None = None  # an interpreter that has the framework, instead of an environment of our own
+    image: str | None = None  # the name of a recipe of ours, or anybody's image
     base: str | None = None
     ca_bundle: Path | None = None
     network: str | None = None  # of the build
     data: str = "auto"
-    epochs: int = 3
-    batch_size: int = 32
+    recipe: str = "fast"  # of the training: fast or tutorial
+    epochs: int | None = None
+    batch_size: int | None = None
     validation_split: float = 0.0
     seed: int = 0
     limit: int | None = None
+    control: bool = True
     timeout: float = 3600.0  # seconds for the run
     keep: Path | None = None
+
+    @property
+    def frameworks(self) -> tuple[str, ...]:
+        """The modules whose ops are looked for."""
+        module = {"pytorch": "torch"}.get(self.framework, self.framework)
+        return (module, self.backend or BACKENDS[0]) if module == "keras" else (module,)
 
 
 def verify(wish: Wish, host: Host, cache: Path, say: Say) -> Report:
     """Run the payload of `wish` and judge what the witnesses saw. Raises Failure."""
     say("examining the machine", None)
     facts = engine.collect(PROBES, host)
-    why_host = _why_host(wish, facts)
+    why_host = "an interpreter was named" if wish.python else _why_host(wish, facts)
     book = recipes.load()
-    named = recipes.find(book, wish.recipe) if wish.recipe else None
+    foreign = recipes.foreign(book, wish.image) if wish.image else None
+    if foreign and why_host:
+        raise Failure(
+            f"{foreign} is an image, and no container can be run: {why_host}", "start Docker, or no `--on host`"
+        )
     data = datasets.find(
         wish.data, cache, lambda done, whole: say("fetching CIFAR-10", done / whole if whole else None)
     )
-    with _evidence_folder(wish.keep) as evidence, ExitStack() as stack:
+    with keeping.folder(wish.keep) as evidence, ExitStack() as stack:
         client = None if why_host else stack.enter_context(closing(containers.connect()))
-        if client and client.api.base_url != LOCAL:
+        elsewhere = ELSEWHERE if client and client.api.base_url != LOCAL else None
+        if elsewhere:
             facts = _of_another_machine(facts, wish)
-        plan = (
-            plans.Plan(recipe=named, reason="named")
-            if named
-            else plans.choose(book, facts, framework=wish.framework, device=wish.device)
-        )
+        plan = None if foreign or wish.python else _plan(wish, book, facts)
         shutil.copytree(PAYLOADS, evidence / "program" / "payloads", ignore=shutil.ignore_patterns("__pycache__"))
-        if client:
-            image, ran = _in_container(wish, plan.recipe, data, evidence, client, say)
-        else:
-            image, ran = None, _on_host(wish, plan.recipe, data, evidence, cache, say)
+        with sampling.watching(evidence, blind=elsewhere) as watch:
+            if client:
+                image, ran = _in_container(wish, plan, foreign, data, evidence, client, facts, watch, say)
+            else:
+                image, ran = None, _on_host(wish, plan.recipe if plan else None, data, evidence, cache, watch, say)
         options = {name: str(value) for name, value in asdict(wish).items() if value is not None}
         # After the run, so that nothing in it can rewrite the question.
-        _write(evidence / "asked.json", {
-            "schema": 1, "framework": wish.framework, "device": wish.device, "options": options,
-            "where": "container" if client else "host", "where_why": why_host, "data": data.source,
-            "image": plan.recipe.image_tag if client else None, "image_id": image,
-            "recipe": plan.recipe.name, "reason": plan.reason,
+        keeping.write(evidence / "asked.json", {
+            "schema": 1, "framework": wish.framework, "frameworks": list(wish.frameworks), "device": wish.device,
+            "devices": wish.devices, "options": options, "where": "container" if client else "host",
+            "where_why": why_host, "data": data.source, "image_id": image,
+            "image": foreign or (plan.recipe.image_tag if plan and client else None),
+            "recipe": plan.recipe.name if plan else None, "reason": plan.reason if plan else "named",
         })  # fmt: skip
-        _write(evidence / "ran.json", ran)
-        _write(evidence / "host.json", codec.dump(facts))
+        keeping.write(evidence / "ran.json", ran)
+        keeping.write(evidence / "host.json", codec.dump(facts))
         return _judge(evidence, facts)
+
+
+def _plan(wish: Wish, book: Mapping[str, Recipe], facts: Facts) -> plans.Plan:
+    """Raises Failure."""
+    if wish.image:
+        return plans.Plan(recipe=recipes.find(book, wish.image), reason="named")
+    return plans.choose(book, facts, framework=wish.framework, device=wish.device, backend=wish.backend)
 
 
 def rejudge(evidence: Path) -> Report:
@@ -118,21 +143,21 @@ def _why_host(wish: Wish, facts: Facts) -> str | None:
 
 def _of_another_machine(facts: Facts, wish: Wish) -> Facts:
     """What this machine says of GPUs is nothing about the engine's. Raises Failure where a plan would need it."""
-    reason = "the Docker Engine is on another machine"
-    if wish.device == "gpu" and not wish.recipe:
-        raise Failure(f"{reason}, whose GPUs are not known here", "name the image's recipe: `--recipe`")
+    if wish.device == "gpu" and not wish.image:
+        raise Failure(f"{ELSEWHERE}, whose GPUs are not known here", "name the image, or its recipe: `--image`")
     hidden = {Pci, Kernel, Driver, Nvml}
     known = {subject: fact for subject, fact in facts.known.items() if subject not in hidden}
-    return Facts(known=known, unknown={**facts.unknown, **dict.fromkeys(hidden, reason)})
+    return Facts(known=known, unknown={**facts.unknown, **dict.fromkeys(hidden, ELSEWHERE)})
 
 
 def _arguments(wish: Wish, out: str, data: str | None) -> list[str]:
     options: dict[str, Any] = {
-        "out": out, "device": wish.device, "batch-size": wish.batch_size, "epochs": wish.epochs,
-        "validation-split": wish.validation_split, "seed": wish.seed, "data": data, "limit": wish.limit,
+        "out": out, "device": wish.device, "devices": wish.devices, "recipe": wish.recipe,
+        "batch-size": wish.batch_size, "epochs": wish.epochs, "validation-split": wish.validation_split,
+        "seed": wish.seed, "data": data, "limit": wish.limit, "backend": wish.backend,
     }  # fmt: skip
-    given = {name: value for name, value in options.items() if value is not None}
-    return ["-m", f"payloads.{wish.framework}", *(word for n, v in given.items() for word in (f"--{n}", str(v)))]
+    given = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
+    return ["-m", f"payloads.{wish.framework}", *given, *([] if wish.control else ["--no-control"])]
 
 
 def _with_share(say: Say) -> Say:
@@ -148,78 +173,53 @@ def _with_share(say: Say) -> Say:
 
 
 def _on_host(
-    wish: Wish, recipe: Recipe, data: datasets.Dataset, evidence: Path, cache: Path, say: Say
-) -> dict[str, Any]:
-    """What ran.json says of the run."""
-    python = environments.prepare(recipe.name, recipe.lock_path, recipe.pythons, cache, say)
-    started = _now()
+    wish: Wish, recipe: Recipe | None, data: datasets.Dataset, evidence: Path, cache: Path, watch: sampling.Watch,
+    say: Say,
+) -> dict[str, Any]:  # fmt: skip
+    """What ran.json says of the run. Without a recipe it is in the interpreter that was named."""
+    python: Path | str = wish.python or ""
+    if recipe:
+        python = environments.prepare(recipe.lock_path, recipe.pythons, cache, say, recipe.hint)
+    started = keeping.now()
     argv = [str(python), *_arguments(wish, str(evidence), str(data.folder) if data.folder else None)]
     environment = environments.clean_environment(PYTHONPATH=str(evidence / "program"))
-    ended = environments.run(argv, environment, evidence / "payload.err", _with_share(say), wish.timeout)
+    ended = environments.run(
+        argv, environment, evidence / "payload.err", _with_share(say), wish.timeout, lambda pid: watch.follow(pid=pid)
+    )
     return {
         "started": started, "seconds": ended.seconds, "exit_code": ended.exit_code, "signal": ended.signal,
-        "oom_killed": False, "last_lines": list(ended.last_lines), "image_id": None, "recipe": recipe.name,
+        "oom_killed": False, "last_lines": list(ended.last_lines), "image_id": None,
+        "recipe": recipe.name if recipe else None,
     }  # fmt: skip
 
 
 def _in_container(
-    wish: Wish, recipe: Recipe, data: datasets.Dataset, evidence: Path, client: DockerClient, say: Say
-) -> tuple[str, dict[str, Any]]:
+    wish: Wish, plan: plans.Plan | None, foreign: str | None, data: datasets.Dataset, evidence: Path,
+    client: DockerClient, facts: Facts, watch: sampling.Watch, say: Say,
+) -> tuple[str, dict[str, Any]]:  # fmt: skip
     """The id of the image that was asked for, and what ran.json says of the run."""
     files = {f"{INSIDE}/payloads": evidence / "program" / "payloads"}
     if data.folder:
         files |= {f"{INSIDE}/data/{name}": data.folder / name for name in datasets.BATCHES}
-    command = ["python", *_arguments(wish, f"{INSIDE}/evidence", f"{INSIDE}/data" if data.folder else None)]
-    image = containers.find_image(recipe, client, wish.base) or containers.build(
-        recipe, base=wish.base, ca_bundle=wish.ca_bundle, network=wish.network, say=say, client=client
-    )
-    started = _now()
+    if plan:
+        recipe = plan.recipe
+        image = containers.find_image(recipe, client, wish.base) or containers.build(
+            recipe, base=wish.base, ca_bundle=wish.ca_bundle, network=wish.network, say=say, client=client
+        )
+        gpus = recipe.device == "cuda"
+    else:
+        image = containers.fetch_image(str(foreign), client, say)
+        pci, nvml = facts.known.get(Pci), facts.known.get(Nvml)
+        gpus = pci is None or bool(pci.gpus) or bool(nvml and nvml.gpus)
+    started = keeping.now()
     ran = containers.run(
-        image, command, gpus=recipe.device == "cuda" and wish.device == "gpu", files_in=files,
+        image, [*PYTHON, *_arguments(wish, f"{INSIDE}/evidence", f"{INSIDE}/data" if data.folder else None)],
+        gpus=gpus and wish.device == "gpu", files_in=files,
         collect={f"{INSIDE}/evidence": evidence}, environment={"PYTHONPATH": INSIDE, "PYTHONUNBUFFERED": "1"},
-        timeout=wish.timeout, say=_with_share(say), client=client,
+        timeout=wish.timeout, say=_with_share(say), client=client, started=lambda name: watch.follow(cgroup=name),
     )  # fmt: skip
     return image, {
         "started": started, "seconds": ran.seconds, "exit_code": ran.exit_code, "signal": None,
         "oom_killed": ran.oom_killed, "last_lines": list(ran.last_lines), "image_id": ran.image_id,
         "recipe": ran.recipe,
     }  # fmt: skip
-
-
-@contextmanager
-def _evidence_folder(keep: Path | None) -> Iterator[Path]:
-    """A temporary folder; what is in it at the end goes to `keep`, also when the run failed, not when interrupted."""
-    made = keep is not None and not keep.exists()
-    if keep:
-        try:
-            keep.mkdir(parents=True, exist_ok=True)
-            full = any(keep.iterdir())
-        except OSError as error:
-            raise Failure(
-                f"{keep} cannot be used: {error.strerror}", "give a new folder where you may write"
-            ) from error
-        if full:
-            raise Failure(f"{keep} is not empty", "give a new folder: evidence is never mixed")
-    with tempfile.TemporaryDirectory(prefix="gpucheck-") as temporary:
-        folder = Path(temporary) / "evidence"
-        folder.mkdir()
-        interrupted = True
-        try:
-            yield folder
-            interrupted = False
-        except Exception:
-            interrupted = False
-            raise
-        finally:
-            if keep and interrupted and made:
-                keep.rmdir()
-            elif keep and not interrupted:
-                shutil.copytree(folder, keep, dirs_exist_ok=True)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
-def _write(path: Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=1) + "\n")

@@ -47,13 +47,18 @@ def flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]
 def fake_nvml(
     fakenvml_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, Mapping[str, object]], None]:
-    """A function (profile, changes) that puts children of this process on a machine of tests/fakenvml/profiles."""
+    """A function (profile, changes) that puts children of this process on a machine of tests/fakenvml/profiles.
+
+    Called again, it changes that machine, also under a child that is asking it.
+    """
 
     def use(profile: str, changes: Mapping[str, object]) -> None:
         table = tomllib.loads((FAKENVML / "profiles" / f"{profile}.toml").read_text())
         values = {**dict(flat(table)), **{key: str(value) for key, value in changes.items()}}
         path = tmp_path / "fakenvml-profile"
-        path.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+        new = path.with_suffix(".new")
+        new.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+        new.replace(path)
         monkeypatch.setenv("FAKE_NVML_PROFILE", str(path))
         monkeypatch.setenv("LD_LIBRARY_PATH", str(fakenvml_folder))
 
@@ -113,17 +118,28 @@ def machine() -> type[Machine]:
     return Machine
 
 
-# --- a real TensorFlow and real data ---
+# --- real frameworks and real data ---
 
 
 @pytest.fixture(scope="session")
-def tensorflow_python() -> str:
-    """An interpreter that has TensorFlow: gpucheck's own environment for the CPU recipe, made on first use."""
-    given = os.environ.get("GPUCHECK_TF_PYTHON")
-    if given:
-        return given
-    recipe = recipes.load()["tensorflow-cpu"]
-    return str(environments.prepare(recipe.name, recipe.lock_path, recipe.pythons, cache_folder(), lambda *_: None))
+def framework_python() -> Callable[[str], str]:
+    """A function (recipe name) that gives an interpreter with its framework: gpucheck's own environment for that
+    recipe, made on first use; or GPUCHECK_PYTHON, which has them all."""
+
+    def interpreter(name: str) -> str:
+        given = os.environ.get("GPUCHECK_PYTHON")
+        if given:
+            return given
+        recipe = recipes.load()[name]
+        return str(environments.prepare(recipe.lock_path, recipe.pythons, cache_folder(), lambda *_: None))
+
+    return interpreter
+
+
+@pytest.fixture(scope="session")
+def tensorflow_python(framework_python: Callable[[str], str]) -> str:
+    """An interpreter that has TensorFlow; GPUCHECK_TF_PYTHON names another."""
+    return os.environ.get("GPUCHECK_TF_PYTHON") or framework_python("tensorflow-cpu")
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from gpucheck import containers, gpu_requests, recipes
+from gpucheck import containers, gpu_requests, logs, recipes
 from gpucheck.model import Failure
 
 CPU = recipes.load()["tensorflow-cpu"]
@@ -179,6 +179,24 @@ def test_a_torn_report_is_a_sentence(engine: Engine) -> None:
     assert "torn" in str(failure(build))
 
 
+@pytest.mark.parametrize(
+    ("name", "words", "tip"),
+    [
+        ("pytorch-cpu", "ERROR: No matching distribution found for torch==2.13.0+cpu", "PIP_EXTRA_INDEX_URL="),
+        ("pytorch-cpu", "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", "trusted"),
+        ("jax-cpu", "ERROR: No matching distribution found for jax==0.10.2", "another"),
+    ],
+)
+def test_a_recipe_says_where_its_wheels_are_when_pip_finds_none(
+    engine: Engine, name: str, words: str, tip: str
+) -> None:
+    rows = ({"stream": "Step 1/1 : RUN pip"}, {"stream": f"{words}\n"}, {"errorDetail": {"message": "exit code 1"}})
+    engine.answers["POST", "/build"] = (200, "".join(json.dumps(row) + "\n" for row in rows).encode())
+    failed = failure(lambda: containers.build(recipes.load()[name]))
+    assert words in str(failed)
+    assert tip in failed.tip
+
+
 def test_an_engine_that_dies_at_the_build_went_away(engine: Engine) -> None:
     engine.answers["POST", "/build"] = None
     assert str(failure(build)) == "the Docker Engine went away during the build"
@@ -298,5 +316,5 @@ def test_a_podman_that_would_ignore_the_request_is_refused(engine: Engine, versi
 def test_log_frames_that_come_in_pieces_are_whole_lines() -> None:
     stream = b"\1\0\0\0\0\0\0\4out \2\0\0\0\0\0\0\5err\n\xff\1\0\0\0\0\0\0\x08put\r\nend"
     expected = ["err", "out put", "end", "�"]
-    assert list(containers._lines([stream])) == expected
-    assert list(containers._lines(bytes([byte]) for byte in stream)) == expected
+    assert list(logs.split([stream])) == expected
+    assert list(logs.split(bytes([byte]) for byte in stream)) == expected

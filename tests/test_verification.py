@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gpucheck import verification
+from gpucheck import keeping, verification
 from gpucheck.facts import Docker, Driver, Facts, Pci, Version
 from gpucheck.model import Failure
 from gpucheck.verification import Wish
@@ -24,7 +24,7 @@ DOWN = Docker(
 def test_gpus_of_this_machine_say_nothing_about_an_engine_elsewhere() -> None:
     with pytest.raises(Failure, match="another machine"):
         verification._of_another_machine(HERE, Wish(device="gpu"))
-    facts = verification._of_another_machine(HERE, Wish(device="gpu", recipe="tensorflow-cuda12"))
+    facts = verification._of_another_machine(HERE, Wish(device="gpu", image="tensorflow-cuda12"))
     assert Pci not in facts.known
     assert "another machine" in facts.unknown[Driver]
 
@@ -48,7 +48,7 @@ def test_evidence_is_kept_of_a_run_that_failed_and_not_of_one_that_was_interrupt
 
 
 def _broken_off(keep: Path, error: BaseException) -> None:
-    with verification._evidence_folder(keep) as folder:
+    with keeping.folder(keep) as folder:
         (folder / "train.err").write_text("half")
         raise error
 

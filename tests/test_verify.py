@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from gpucheck.model import Report
 from gpucheck.render import json as json_lines
 
 QUICK = ("--on", "host", "--data", "synthetic", "--limit", "1024", "--epochs", "2")
+GPU_HERE = Path("/proc/driver/nvidia").exists()
 pytestmark = [pytest.mark.tensorflow, pytest.mark.timeout(900)]
 
 
@@ -38,20 +40,63 @@ def status(report: Report) -> dict[str, str]:
 def test_a_cpu_run_is_proven_to_be_one() -> None:
     code, report = verify(*QUICK, "--device", "cpu")
     assert code == 0, report.verdict
-    assert report.verdict.startswith("yes: every heavy op ran on CPU:0")
+    assert report.verdict.startswith("yes: every heavy op ran on the CPU: the placement log")
+    assert status(report)["kernels.on-device"] == "pass"
     assert status(report)["placement.strict-accepted"] == "pass"
     assert status(report)["training.loss-fell"] == "pass"
 
 
-@pytest.mark.skipif(Path("/proc/driver/nvidia").exists(), reason="not run: this machine has a GPU")
+@pytest.mark.skipif(GPU_HERE, reason="not run: this machine has a GPU")
 def test_without_a_gpu_the_same_run_is_judged_not_to_have_used_one(tmp_path: Path) -> None:
     code, report = verify(*QUICK, "--device", "gpu", "--keep", str(tmp_path / "evidence"))
     assert code == 1
     assert report.verdict.startswith("no: every op ran on the CPU, because this machine has no NVIDIA GPU")
     assert status(report)["placement.strict-accepted"] == "fail"
     assert status(report)["run.finished"] == "pass"
+    assert status(report)["control.told-apart"] == "pass"
     again, same = verify("--from", str(tmp_path / "evidence"))
     assert (again, same.findings) == (code, report.findings)
+
+
+EACH = (("pytorch",), ("jax",), ("keras", "--backend", "torch"), ("xgboost",))
+
+
+@pytest.mark.parametrize("framework", EACH, ids="-".join)
+def test_every_framework_is_told_from_the_gpu_run_that_was_asked_for(
+    framework: tuple[str, ...], framework_python: Callable[[str], str]
+) -> None:
+    """In an environment of the recipe's lock. Without a GPU the answer is no, and the witnesses agree on it."""
+    if GPU_HERE:
+        pytest.skip("this machine has a GPU (tests/gpu has the same)")
+    name = f"keras-{framework[2]}-cpu" if framework[0] == "keras" else f"{framework[0]}-cpu"
+    python = framework_python(name)
+    arguments = (
+        "--framework",
+        *framework,
+        "--python",
+        python,
+        "--data",
+        "synthetic",
+        "--limit",
+        "1024",
+        "--epochs",
+        "1",
+    )
+    code, report = verify(*arguments)
+    assert code == 1, report.verdict
+    assert report.verdict.startswith("no: every op ran on the CPU, because this machine has no NVIDIA GPU")
+    assert status(report)["control.told-apart"] == "pass"
+    code, report = verify(*arguments, "--device", "cpu")
+    assert code == 0, report.verdict
+    assert status(report)["placement.heavy-ops-on-device"] == "pass"
+
+
+def test_two_devices_share_the_training(framework_python: Callable[[str], str]) -> None:
+    arguments = ("--python", framework_python("pytorch-cpu"), "--framework", "pytorch", "--device", "cpu")
+    code, report = verify(*arguments, "--devices", "2", "--data", "synthetic", "--limit", "1024", "--epochs", "1")
+    assert code == 0, report.verdict
+    shares = next(f for f in report.findings if f.rule == "training.every-device-worked")
+    assert (shares.status.value, shares.message) == ("pass", "samples trained on: CPU:0 50%, CPU:1 50%")
 
 
 def test_an_interrupt_leaves_no_process_and_no_folder(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
     """A callback for an option with few values."""
 
     def check(value: str) -> str:
-        if value not in choices:
+        if value is not None and value not in choices:
             raise typer.BadParameter(f"{value!r} is not one of {', '.join(choices)}")
         return value
 
@@ -29,7 +29,19 @@ Only = Annotated[
     list[str] | None, typer.Option(help="Only these rules and what they rest on: an id or its start. Repeatable.")
 ]
 Skip = Annotated[list[str] | None, typer.Option(help="All but these rules: an id or its start. Repeatable.")]
-RecipeName = Annotated[str | None, typer.Option(help="The image's recipe: `gpucheck build --list` names them.")]
+FRAMEWORKS = ("tensorflow", "keras", "pytorch", "jax", "xgboost")
+Framework = Annotated[str, typer.Option(help=f"{', '.join(FRAMEWORKS)}.", callback=one_of(*FRAMEWORKS))]
+BACKENDS = ("tensorflow", "torch", "jax")
+Backend = Annotated[
+    str | None, typer.Option(help=f"Keras's: {', '.join(BACKENDS)}; the first unless told.", callback=one_of(*BACKENDS))
+]
+Device = Annotated[str, typer.Option(help="Where the ops must run: gpu or cpu.", callback=one_of("gpu", "cpu"))]
+Keep = Annotated[Path | None, typer.Option(help="Keep the evidence in this new folder.", metavar="DIR")]
+Evidence = Annotated[Path | None, typer.Option("--from", help="Judge the evidence of an earlier run.", metavar="DIR")]
+Image = Annotated[
+    str | None,
+    typer.Option(help="A recipe's name (`gpucheck build --list`), or anybody's image with its tag: name:tag."),
+]
 Base = Annotated[str | None, typer.Option(help="Build on this image instead of the recipe's base.", metavar="IMAGE")]
 CaBundle = Annotated[
     Path | None,

@@ -3,23 +3,39 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gpucheck.cli.options import Base, CaBundle, Format, Network, RecipeName, Strict, one_of
+from gpucheck.cli.options import (
+    Backend,
+    Base,
+    CaBundle,
+    Device,
+    Evidence,
+    Format,
+    Framework,
+    Image,
+    Keep,
+    Network,
+    Strict,
+    one_of,
+)
 from gpucheck.cli.screen import saying, show
 from gpucheck.host import Local
 from gpucheck.model import Failure
 
+ONE_DEVICE = ("keras", "xgboost")
 MOST = 2**31 - 1  # of a count that the payload takes
 
 
 def verify(
-    device: Annotated[
-        str, typer.Option(help="Where the ops must run: gpu or cpu.", callback=one_of("gpu", "cpu"))
-    ] = "gpu",
+    framework: Framework = "tensorflow",
+    backend: Backend = None,
+    device: Device = "gpu",
+    devices: Annotated[int, typer.Option(help="Train on so many of them, and prove each one's share.", min=1)] = 1,
     where: Annotated[
         str,
         typer.Option(
@@ -28,7 +44,11 @@ def verify(
             callback=one_of("auto", "docker", "host"),
         ),
     ] = "auto",
-    recipe: RecipeName = None,
+    python: Annotated[
+        str | None,
+        typer.Option(help="Run on this host in an interpreter that has the framework already.", metavar="PATH"),
+    ] = None,
+    image: Image = None,
     base: Base = None,
     ca_bundle: CaBundle = None,
     network: Network = None,
@@ -36,30 +56,51 @@ def verify(
         str,
         typer.Option(help="auto (the cache, else synthetic), synthetic, download, a mirror, a folder, an archive."),
     ] = "auto",
-    epochs: Annotated[int, typer.Option(min=1, max=MOST)] = 3,
-    batch_size: Annotated[int, typer.Option(min=1, max=MOST)] = 32,
+    recipe: Annotated[
+        str,
+        typer.Option(
+            help="How it trains: fast, or tutorial, exactly as TensorFlow's tutorial does (10 epochs).",
+            callback=one_of("fast", "tutorial"),
+        ),
+    ] = "fast",
+    epochs: Annotated[int | None, typer.Option(help="Else the recipe's.", min=1, max=MOST)] = None,
+    batch_size: Annotated[
+        int | None, typer.Option(help="Of all devices together; else the recipe's.", min=1, max=MOST)
+    ] = None,
     validation_split: Annotated[
         float, typer.Option(help="Share of the training images; 0: validate on the test set.", min=0.0, max=0.9)
     ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, max=MOST)] = 0,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", min=64, max=50_000)] = None,
+    control: Annotated[
+        bool, typer.Option("--control/--no-control", help="Also run it with the GPU hidden, which must be told apart.")
+    ] = True,
     timeout: Annotated[float, typer.Option(help="Seconds that the run may take.", min=1, max=30 * 86400)] = 3600.0,
-    keep: Annotated[Path | None, typer.Option(help="Keep the evidence in this new folder.", metavar="DIR")] = None,
-    evidence: Annotated[
-        Path | None, typer.Option("--from", help="Judge the evidence of an earlier run.", metavar="DIR")
-    ] = None,
+    keep: Keep = None,
+    evidence: Evidence = None,
     format: Format = "terminal",
     strict: Strict = False,
 ) -> int:
     """Did it really run on the GPU? Train the CIFAR-10 CNN in the container and judge what was observed."""
     from gpucheck import verification
 
+    if backend and framework != "keras":
+        raise Failure("Keras alone has backends", f"leave out --backend, or `--framework keras --backend {backend}`")
+    if python and (where == "docker" or image or not shutil.which(python)):
+        raise Failure(
+            f"{python} is no interpreter to run on this host", "`--python PATH`, without --image and --on docker"
+        )
+    if devices > 1 and framework in ONE_DEVICE:
+        raise Failure(
+            f"{framework} trains on one device here", "leave out --devices, or take tensorflow, pytorch or jax"
+        )
     if evidence:
         report = verification.rejudge(evidence)
     else:
         wish = verification.Wish(
-            device=device, where=where, recipe=recipe, base=base, ca_bundle=ca_bundle, network=network, data=data,
-            epochs=epochs, batch_size=batch_size, validation_split=validation_split, seed=seed, limit=limit,
+            framework=framework, backend=backend, device=device, devices=devices, where=where, python=python,
+            image=image, base=base, ca_bundle=ca_bundle, network=network, data=data, recipe=recipe, epochs=epochs,
+            batch_size=batch_size, validation_split=validation_split, seed=seed, limit=limit, control=control,
             timeout=timeout, keep=keep,
         )  # fmt: skip
         try:

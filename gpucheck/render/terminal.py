@@ -24,7 +24,8 @@ MARKS = {
 SUBJECTS = {
     "pci": "PCI bus", "kernel": "Kernel", "driver": "Driver", "nvml": "NVML", "toolkit": "CUDA toolkit",
     "cudnn": "cuDNN", "docker": "Docker", "container_toolkit": "Container toolkit", "frameworks": "Frameworks",
-    "system": "System", "run": "Run", "placement": "Placement", "training": "Training",
+    "system": "System", "run": "Run", "placement": "Placement", "training": "Training", "verdict": "Verdict",
+    "kernels": "Profiler", "gpu-use": "NVML, from outside", "control": "Control run", "timing": "Speed",
 }  # fmt: skip
 PLAIN_WIDTH = 100
 MOST_NAMES = 6  # of the rules that wait for one cause
@@ -51,7 +52,7 @@ def _report(report: Report) -> RenderableType:
     waiting = [f for f in report.findings if f.because]
     subjects: dict[str, list[Finding]] = {}
     for finding in report.findings:
-        if not finding.because:
+        if not finding.because and (finding.rule != report.answer or finding.status is Status.SKIP):  # the headline
             subjects.setdefault(finding.rule.split(".")[0], []).append(finding)
     for subject, group in subjects.items():
         parts += [Text(SUBJECTS.get(subject, subject), style="bold"), *map(_row, group)]
