@@ -29,7 +29,8 @@ class Interrupted(BaseException):
 def end_on_signals() -> None:
     """Ctrl-C, SIGTERM and SIGHUP as an exception, so that every `finally` on the way out removes what it made."""
     for number in ENDING:
-        signal.signal(number, _interrupted)
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup's, and a shell's `&`
+            signal.signal(number, _interrupted)
 
 
 def _interrupted(number: int, _frame: FrameType | None) -> None:

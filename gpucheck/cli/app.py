@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpucheck import __version__
-from gpucheck.cli import Interrupted, build, doctor, explain, verify
+from gpucheck.cli import Interrupted, build, doctor, explain, prove, verify
 from gpucheck.cli.screen import complain
 from gpucheck.model import Failure
 
@@ -32,6 +32,7 @@ app = typer.Typer(
 app.command()(doctor.doctor)
 app.command()(build.build)
 app.command()(verify.verify)
+app.command()(prove.prove)
 app.command()(explain.explain)
 
 

@@ -18,6 +18,7 @@ from gpucheck.witnesses.evidence import Document, document, lines
 
 FILE = "nvml.jsonl"
 CONTEXT = 64 * 2**20  # bytes: the smallest CUDA context takes more
+LAG = 1.0  # seconds: utilisation is of a period before the sample, a sixth of a second or a whole one (nvml.h)
 
 
 class _Row(NamedTuple):
@@ -60,6 +61,7 @@ def look(folder: Path) -> GpuUse:
     began, ended = _window(folder, tape.follow)
     during = {index: [m for m in each if began <= m.t <= ended] for index, each in moments.items()}
     before = {index: [m for m in each if m.t < tape.follow] for index, each in moments.items()}
+    late = {index: [m for m in each if began <= m.t <= ended + LAG] for index, each in moments.items()}
     times = [moment.t for moment in next(iter(during.values()), [])]
     if not times:
         raise CannotLook("no sample fell into the training" + (f": {tape.ended}" if tape.ended else ""))
@@ -68,7 +70,7 @@ def look(folder: Path) -> GpuUse:
     return GpuUse(
         samples=len(times), seconds=round(times[-1] - times[0], 3), by=tape.by, processes_told=untold is None,
         untold=untold, ended=tape.ended if last < ended else None,
-        gpus=tuple(_gpu(gpu, before, during, told=untold is None) for gpu in tape.gpus),
+        gpus=tuple(_gpu(gpu, before, during, late, told=untold is None) for gpu in tape.gpus),
     )  # fmt: skip
 
 
@@ -144,7 +146,7 @@ def _untold(before: _Moments, during: _Moments) -> str | None:
     return None
 
 
-def _gpu(gpu: Document, before: _Moments, during: _Moments, *, told: bool) -> GpuSamples:
+def _gpu(gpu: Document, before: _Moments, during: _Moments, late: _Moments, *, told: bool) -> GpuSamples:
     index = gpu.get("index", int)
     idle, busy = before.get(index, ()), during.get(index, ())
     rows = [row for moment in busy for row in moment.rows or ()]
@@ -162,6 +164,7 @@ def _gpu(gpu: Document, before: _Moments, during: _Moments, *, told: bool) -> Gp
         energy_during_mj=float(spent) if spent is not None and spent >= 0 else None,  # it starts anew with the driver
         sm_mhz_before=_mean((m.t, m.sm) for m in idle), sm_mhz_during=_mean((m.t, m.sm) for m in busy),
         memory_before_bytes=_most(m.memory for m in idle), memory_during_bytes=_most(m.memory for m in busy),
+        utilization_most=_most(m.utilization for m in late.get(index, ())),
         error=next((m.error for m in reversed(busy) if m.error), None),
     )  # fmt: skip
 

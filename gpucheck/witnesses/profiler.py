@@ -18,6 +18,8 @@ from gpucheck.witnesses.tally import Profile, Tally
 SOURCES = {".xplane.pb": "XPlane", ".kineto.json": "torch.profiler"}
 MOST_SHOWN = 50  # names of kernels; a training step has some forty
 NO_PROFILER = ("xgboost",)
+# Where CUPTI starts, a plane is left for each GPU (cupti_collector.cc, Export); where it does not, nothing says so.
+NO_PLANE = "the process saw a GPU, and the profile has no plane of one: CUPTI did not start"
 
 
 class Window(NamedTuple):
@@ -27,6 +29,7 @@ class Window(NamedTuple):
     seconds: float
     blind: str | None
     names: Mapping[str, str] = MappingProxyType({})  # what the machine calls a GPU that the process numbers otherwise
+    gpus: bool = False  # the process saw one
 
 
 def look(folder: Path) -> Kernels:
@@ -50,8 +53,9 @@ def windows(folder: Path, training: Document) -> tuple[Window, ...]:
     seconds = told.get("seconds", float)
     if not 0 <= seconds < math.inf:
         raise CannotLook(f"{told.name} has {seconds} as seconds")
+    gpus = "devices" in training.data and any(name.startswith("GPU:") for name in training.texts("devices"))
     names = file_names(told, "files") if "files" in told.data else (file_name(told, "file"),)
-    return tuple(Window(name, seconds, told.maybe("blind", str)) for name in names)
+    return tuple(Window(name, seconds, told.maybe("blind", str), gpus=gpus) for name in names)
 
 
 def add_up(folder: Path, windows: Sequence[Window]) -> Kernels:
@@ -62,8 +66,10 @@ def add_up(folder: Path, windows: Sequence[Window]) -> Kernels:
     seen, errors, good = Profile(), list[str](), list[Window]()
     for one in windows:
         try:
-            _include(seen, read(folder, one.file), one.names)
-            good.append(one)
+            found = read(folder, one.file)
+            deaf = one.gpus and not found.gpu_planes and _source(one.file) == "XPlane"
+            good.append(one._replace(blind=one.blind or (NO_PLANE if deaf else None)))
+            _include(seen, found, one.names)
         except CannotLook as error:
             errors.append(str(error))
     if not good:

@@ -49,6 +49,7 @@ class Profile:
     host: Tally = field(default_factory=Tally)
     host_events: int = 0
     complaints: list[str] = field(default_factory=list)  # the profiler's own errors and warnings
+    gpu_planes: int = 0  # of an XPlane: one for each GPU that CUPTI was on, idle or not
 
     def kernel(self, device: str, name: str, count: int, seconds: float) -> None:
         self.kernels.setdefault(device, Tally()).add(name, count, seconds)

@@ -55,6 +55,7 @@ def parse(content: bytes) -> Profile:
         for plane in reader.each("XPlane", space.planes):
             name = _text(plane.name)
             if match := _GPU.fullmatch(name):
+                profile.gpu_planes += 1
                 _gpu(plane, match[1], reader, profile)
             elif name == _HOST:
                 _host(plane, reader, profile)

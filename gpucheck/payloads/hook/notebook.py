@@ -1,0 +1,49 @@
+"""Runs a notebook's cells from the first to the last, and prints what they put out, as it comes.
+
+    python notebook.py NOTEBOOK.ipynb
+
+By nbclient, in the notebook's own kernel and in its own folder; the notebook stays as it is. Exit code 1 where a cell
+fails.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+sys.path.pop(0)  # this folder: its modules are not the notebook's
+
+
+def main(path: str) -> int:
+    import nbformat  # type: ignore[import-not-found]
+    from nbclient import NotebookClient  # type: ignore[import-not-found]
+    from nbclient.exceptions import CellExecutionError  # type: ignore[import-not-found]
+
+    class Client(NotebookClient):  # type: ignore[misc]
+        def output(self, outs: Any, msg: Any, display_id: Any, cell_index: Any) -> Any:
+            show(msg["header"]["msg_type"], msg["content"])
+            return super().output(outs, msg, display_id, cell_index)
+
+    notebook = nbformat.read(path, as_version=4)
+    folder = os.path.dirname(os.path.abspath(path))
+    try:
+        Client(notebook, timeout=None, resources={"metadata": {"path": folder}}).execute()
+    except CellExecutionError:  # its traceback has been printed
+        return 1
+    return 0
+
+
+def show(kind: str, content: dict[str, Any]) -> None:
+    stream = sys.stderr if kind == "error" or content.get("name") == "stderr" else sys.stdout
+    if kind == "stream":
+        stream.write(content["text"])
+    elif kind == "error":
+        stream.write("\n".join([*content["traceback"], ""]))
+    elif "text/plain" in content.get("data", {}):
+        stream.write(f"{content['data']['text/plain']}\n")
+    stream.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))
