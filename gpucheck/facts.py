@@ -455,6 +455,7 @@ class GpuSamples:
     sm_mhz_during: float | None
     memory_before_bytes: int | None = None  # in use at most, of the whole GPU, by whomever
     memory_during_bytes: int | None = None
+    utilization_most: int | None = None  # percent, of the sample during it that said the most
     error: str | None = None  # the last that NVML said of it: "nvmlDeviceGetPowerUsage: GPU_IS_LOST"
 
 

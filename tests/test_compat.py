@@ -216,6 +216,7 @@ def test_the_ops_that_do_the_work() -> None:
     assert C.heavy_ops(["caffe"]) == frozenset()
     shown = C.shown_ops(["keras", "torch"])
     assert ("aten::convolution_backward", "dispatch") in shown
+    assert "aten::addmm" in C.heavy_ops(["torch"]) - {op for op, _ in shown}  # Keras multiplies and adds apart
     assert {op for op, _ in C.shown_ops(["tensorflow"])} < C.heavy_ops(["tensorflow"])
     assert {mode for _, mode in C.shown_ops(["tensorflow"])} == {"graph", "eager"}
 
@@ -224,9 +225,24 @@ def test_what_may_stay_on_the_cpu_and_which_kernels_are_heavy() -> None:
     assert C.allowed_on_cpu(["tensorflow"], "ParallelMapDatasetV2") == "input pipeline"
     assert C.allowed_on_cpu(["tensorflow"], "MatMul") is None
     assert C.allowed_on_cpu(["torch"], "aten::mm") is None
-    for name in ("sm80_xmma_fprop_implicit_gemm_f32f32", "ampere_sgemm_128x64_tn", "cutlass::Kernel2<x>", "dot_fusion"):
+    assert C.allowed_on_cpu(["torch"], "aten::_foreach_add_") == "an optimizer's counts of its steps"
+    for name in (
+        "sm80_xmma_fprop_implicit_gemm_f32f32",
+        "ampere_sgemm_128x64_tn",
+        "cutlass::Kernel2<x>",
+        "dot_fusion",
+        "implicit_convolve_sgemm",
+        "tensorflow::DepthwiseConv2dGPUKernelNHWC",
+        "nvjet_tst_64x8_64x16_4x1",
+    ):
         assert C.is_heavy_kernel(name), name
-    for name in ("Cast_UINT8_FLOAT_DT_UINT8", "void at::native::vectorized_elementwise_kernel<4>"):
+    for name in (
+        "Cast_UINT8_FLOAT_DT_UINT8",
+        "void at::native::vectorized_elementwise_kernel<4>",
+        "loop_convert_fusion_2",
+        "Eigen::TensorConversionOp<long long>",
+        "wrapped_convert",
+    ):
         assert not C.is_heavy_kernel(name), name
 
 

@@ -45,6 +45,7 @@ def test_what_would_silence_the_placement_log_does_not_reach_the_probe(tmp_path:
     for stem in ("control", "control-train"):
         assert seen[stem]["CUDA_VISIBLE_DEVICES"] == "-1"
     assert seen["probe"].get("CUDA_VISIBLE_DEVICES") == os.environ.get("CUDA_VISIBLE_DEVICES")
+    assert all(told["TF_FORCE_GPU_ALLOW_GROWTH"] == "true" for told in seen.values())
     assert silencing.items() <= seen["train"].items()  # the training is as the user has set it
     assert silencing.items() <= json.loads((tmp_path / "out" / "run.json").read_text())["env"].items()
 

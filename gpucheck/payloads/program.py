@@ -21,6 +21,8 @@ CONTROL_STEPS = 30
 MODULES = {"pytorch": "torch"}  # a payload's name where it is not its framework's module
 # JAX with its CUDA plugin raises in some versions where CUDA finds no device, and falls to the CPU only when told.
 HIDDEN = {"CUDA_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
+# TensorFlow and JAX would each take a GPU's memory whole at their start, also from those who share it.
+SHARING = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 LOUD = {"TF_CPP_MIN_LOG_LEVEL": "0"}
 # They change what is compiled or logged, and the probe must log every op.
 UNSET = ("TF_CPP_VMODULE", "TF_CPP_MAX_VLOG_LEVEL", "TF_XLA_FLAGS")
@@ -52,7 +54,8 @@ def main(
     for stem in ("strict", "probe", "control", "control-train", "train", "run"):  # an earlier run is not this one
         for old in options.out.glob(f"{stem}.*"):
             old.unlink()
-    quiet = {**(quiet or {}), **({"KERAS_BACKEND": options.backend} if backends else {})}
+    shared = {variable: os.environ.get(variable, value) for variable, value in SHARING.items()}
+    quiet = {**shared, **(quiet or {}), **({"KERAS_BACKEND": options.backend} if backends else {})}
     return parts.run(name, options.out, lambda done: observe(done, options, quiet, {**quiet, **(strict or {})}))
 
 

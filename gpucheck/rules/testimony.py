@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 from gpucheck.compat import Compat
-from gpucheck.facts import DeviceKernels, GpuUse, Kernels, PlacedOp, Placement, Run, Training
+from gpucheck.facts import DeviceKernels, GpuSamples, GpuUse, Kernels, PlacedOp, Placement, Run, Training
 from gpucheck.rules.scope import count
 
 Says = Literal["GPU", "CPU", "both"] | None
-ENOUGH_SAMPLES = 10  # a second of them: NVML's utilisation is itself a mean over up to one second
+ENOUGH_SAMPLES = 10
+LONG_ENOUGH = 5.0  # seconds: NVML tells of work up to a second late, and a fall to the CPU takes longer than this
 BUSY_PERCENT = 1.0
 MEMORY = "the training's own memory"
 RISE = 1.05  # of the power, during against before
@@ -68,27 +69,36 @@ def sampled(use: GpuUse) -> Testimony:
     ours = [gpu for gpu in use.gpus if gpu.ours_peak_bytes is not None]
     if not ours and not use.processes_told:
         return Testimony(witness, None, use.untold or "names no processes on this machine")
+    few = use.samples < ENOUGH_SAMPLES
+    if not ours and few:
+        return Testimony(witness, None, f"{use.samples} samples are too few to see a process of the run on a GPU")
     if not ours:
         beside = " (somebody else's were)" if any(gpu.others for gpu in use.gpus) else ""
         return Testimony(witness, "CPU", f"no process of the run was on any GPU in {use.samples} samples{beside}")
-    busy = [gpu for gpu in ours if (gpu.utilization_during or 0) >= BUSY_PERCENT]
+    busy = [gpu for gpu in ours if _most_busy(gpu) >= BUSY_PERCENT]
     warmer = [
         g for g in ours if g.power_during_mw and g.power_before_mw and g.power_during_mw > RISE * g.power_before_mw
     ]
     held = ", ".join(f"{(gpu.ours_peak_bytes or 0) / 2**20:.0f} MiB on GPU {gpu.index}" for gpu in ours)
     if busy or warmer:
-        at = [f"GPU {gpu.index} {gpu.utilization_during:.0f} % busy" for gpu in busy if gpu.utilization_during]
+        at = [f"GPU {gpu.index} up to {_most_busy(gpu):.0f} % busy" for gpu in busy]
         return Testimony(witness, "GPU", f"the run held {held}{''.join(f', {text}' for text in at)}")
     lost = [f"GPU {gpu.index}: {gpu.error}" for gpu in ours if gpu.error]
     if lost or use.ended:
         return Testimony(
             witness, None, f"the run held {held}, and then it could not look: {lost[0] if lost else use.ended}"
         )
-    if all(gpu.utilization_during is None and gpu.power_during_mw is None for gpu in ours):
+    if any(gpu.utilization_during is None for gpu in ours):  # of a GPU in MIG mode; its power is of all its parts
         return Testimony(witness, None, f"the run held {held}; how busy that GPU was it does not tell")
-    if use.samples < ENOUGH_SAMPLES:
-        return Testimony(witness, None, f"the run held {held}; {use.samples} samples are too few to see it work")
+    if few or use.seconds < LONG_ENOUGH:
+        seen = f"{use.samples} samples in {use.seconds:.1f} s are too few to see it work"
+        return Testimony(witness, None, f"the run held {held}; {seen}")
     return Testimony(witness, "CPU", f"the run held {held}, and that GPU stayed idle")
+
+
+def _most_busy(gpu: GpuSamples) -> float:
+    """Percent. The mean alone hides a second of work behind a minute of compiling."""
+    return max(gpu.utilization_during or 0.0, gpu.utilization_most or 0)
 
 
 def remembered(training: Training) -> Testimony:

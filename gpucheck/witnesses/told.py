@@ -81,7 +81,7 @@ def why_none(folder: Path) -> str:
     wrong = [line.partition("\t")[2] for line in seen if line.partition("\t")[2]]
     if wrong:
         return f"the hook did not start in {len(wrong)} of {len(seen)} Python processes: {wrong[0][:200]}"
-    return f"{len(seen)} Python processes were seen, and none imported TensorFlow, PyTorch, JAX, Keras or XGBoost"
+    return f"the Python processes seen ({len(seen)}) imported none of TensorFlow, PyTorch, JAX, Keras and XGBoost"
 
 
 def _told(found: Document) -> Told:

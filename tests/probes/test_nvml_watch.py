@@ -362,6 +362,26 @@ def test_the_pace_is_full_for_a_minute() -> None:
     assert [watch.pace(0.1, age) for age in (0, 60, 61, 120, 121, 241)] == [0.1, 0.1, 0.2, 0.2, 0.4, 0.8]
 
 
+def test_the_pace_is_full_again_for_a_process_of_the_run_that_comes_late() -> None:
+    clock = watch.Clock(0.0)
+    clock.meet(set(), 90.0)
+    assert clock.began == 0.0
+    clock.meet({7}, 100.0)
+    clock.meet({7}, 110.0)  # it is still there
+    assert clock.began == 100.0
+    clock.meet({7, 8}, 200.0)
+    clock.meet({8}, 210.0)
+    clock.meet({7}, 220.0)  # it was there before
+    assert clock.began == 200.0
+
+
+def test_processes_that_come_again_and_again_do_not_keep_it_full() -> None:
+    clock = watch.Clock(0.0)
+    for pid in range(100):
+        clock.meet({pid}, pid + 1.0)
+    assert clock.began == watch.ANEW
+
+
 # --- the end ---
 
 

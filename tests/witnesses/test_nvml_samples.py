@@ -79,6 +79,13 @@ def test_a_mean_is_over_time_and_not_over_samples(tmp_path: Path) -> None:
     assert utilization == pytest.approx(10, abs=0.1)
 
 
+def test_a_second_of_work_is_not_lost_in_a_minute_of_compiling(tmp_path: Path) -> None:
+    compiling = [at(101.0 + second, processes=[OURS]) for second in range(60)]
+    told_late = [at(161.2, utilization=38), at(163.0, utilization=99)]  # of the last second, and of what came later
+    gpu = look(tmp_path, [*IDLE, *compiling, *told_late], train={"began": 100.0, "ended": 160.5}).gpus[0]
+    assert (gpu.utilization_during, gpu.utilization_most) == (0, 38)
+
+
 def test_one_sample_is_its_own_mean(tmp_path: Path) -> None:
     gpu = look(tmp_path, [FIRST, FOLLOW, at(101.0, utilization=42)]).gpus[0]
     assert (gpu.utilization_before, gpu.utilization_during, gpu.energy_during_mj) == (None, 42, None)

@@ -60,6 +60,18 @@ def test_a_window_on_the_cpu(tmp_path: Path) -> None:
     assert found.host_longest[0].name.startswith("Conv2DBackprop")
 
 
+def test_a_profiler_whose_cupti_did_not_start_is_blind(tmp_path: Path) -> None:
+    leave(tmp_path)
+    for devices, file, blind in (
+        (["CPU:0", "GPU:0"], "cpu.xplane.pb.gz", profiler.NO_PLANE),
+        (["CPU:0"], "cpu.xplane.pb.gz", None),
+        (["CPU:0", "GPU:0"], XPLANE, None),
+    ):
+        train = {"devices": devices, "profile": {**PROFILE, "file": file}}
+        (tmp_path / "train.json").write_text(json.dumps(train))
+        assert profiler.look(tmp_path).blind == blind
+
+
 @pytest.mark.parametrize(
     ("profile", "framework", "reason"),
     [

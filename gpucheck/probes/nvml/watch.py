@@ -12,6 +12,8 @@ Times are seconds since 1970. A call that hangs ends the program by SIGALRM.
 
 The pace halves when a minute has passed, and at each doubling of that time: 600 samples in the first minute, 300 more
 in the second, in the next two, and so on; 3,750 in a day, which are 1 MB for one GPU, below 20 MB for eight crowded.
+It is full again, ANEW times at most, when a process of the run comes to a GPU: the training may be the last part of a
+run, and short. That can make four times as many samples.
 """
 
 from __future__ import annotations
@@ -31,6 +33,7 @@ from gpucheck.probes.nvml.samples import sample, start
 
 INTERVAL = 0.1  # seconds
 FULL_PACE = 60.0  # seconds
+ANEW = 4
 COST = 0.1  # of one core, at most: where NVML is slow, samples are fewer
 
 
@@ -39,6 +42,19 @@ def pace(interval: float, age: float) -> float:
     while age > FULL_PACE:
         interval, age = interval * 2, age / 2
     return interval
+
+
+class Clock:
+    """What the pace is counted from: the start, and then each process of the run that comes to a GPU, ANEW at most."""
+
+    def __init__(self, now: float) -> None:
+        self.began = now
+        self._met: set[int] = set()
+        self._left = ANEW
+
+    def meet(self, pids: set[int], now: float) -> None:
+        if self._left and not pids <= self._met:
+            self.began, self._met, self._left = now, self._met | pids, self._left - 1
 
 
 def main() -> None:
@@ -52,20 +68,22 @@ def main() -> None:
         return _say({"error": gpus})
     named = [{"index": gpu.index, "uuid": gpu.uuid, "name": gpu.name} for gpu in gpus]
     _say({"gpus": named, "interval": options.interval})
-    ours, began = Ours(), time.monotonic()
+    ours, clock = Ours(), Clock(time.monotonic())
     if options.pid or options.cgroup or options.mark:
         ours = _follow({"pid": options.pid, "cgroup": options.cgroup, "mark": options.mark})
     while True:
         now, cpu = time.monotonic(), time.process_time()
         signal.setitimer(signal.ITIMER_REAL, options.deadline)
-        _say({"t": round(time.time(), 3), "gpus": [sample(pynvml, gpu, ours) for gpu in gpus]})
+        seen = [sample(pynvml, gpu, ours) for gpu in gpus]
+        _say({"t": round(time.time(), 3), "gpus": seen})
         signal.setitimer(signal.ITIMER_REAL, 0)
-        due = now + max(pace(options.interval, now - began), (time.process_time() - cpu) / COST)
+        clock.meet({row["pid"] for gpu in seen for row in gpu["processes"] or () if row["ours"]}, now)
+        due = now + max(pace(options.interval, now - clock.began), (time.process_time() - cpu) / COST)
         while select.select([0], [], [], max(0.0, due - time.monotonic()))[0]:
             asked = os.read(0, 65536)  # whole lines: each is short, and was written at once
             if not asked:
                 return None
-            ours, began = _follow(json.loads(asked.splitlines()[-1])), time.monotonic()
+            ours, clock = _follow(json.loads(asked.splitlines()[-1])), Clock(time.monotonic())
 
 
 def _follow(root: dict[str, Any]) -> Ours:
