@@ -28,7 +28,7 @@ DEVIATION = (0.2470, 0.2435, 0.2616)
 RECIPES = {
     ("tutorial", "cpu"): Recipe("tutorial", 10, 32, 1e-3, False, False, False, False),
     ("tutorial", "gpu"): Recipe("tutorial", 10, 32, 1e-3, False, False, False, False),
-    ("fast", "cpu"): Recipe("fast", 5, 128, 4e-3, True, True, True, True),
+    ("fast", "cpu"): Recipe("fast", 4, 128, 5e-3, True, True, True, True),
     ("fast", "gpu"): Recipe("fast", 6, 512, 8e-3, True, True, True, True),
 }
 
