@@ -55,6 +55,6 @@ def not_in_table(gpus: Mapping[str, Version], what: str) -> str:
     return f"{what} with compute capability {listed(gpus.values())} is not in our table" if gpus else NO_GPU
 
 
-def count(number: int, noun: str) -> str:
-    """ "1 GPU", "2 GPUs"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+def count(number: int, noun: str, plural: str = "s") -> str:
+    """ "1 GPU", "2 GPUs"; `plural` is what the noun takes at its end."""
+    return f"{number} {noun}{'' if number == 1 else plural}"

@@ -230,7 +230,7 @@ def test_the_tutorial_verbatim(prove: Prove, tensorflow_python: str, tmp_path: P
         keras.src.utils.file_utils.validate_file = lambda *_, **__: True  # the archive is not the published one
         runpy.run_path({str(script)!r}, run_name="__main__")
     """
-    proved = prove(start, "--timeout", "60", python=tensorflow_python, env={"KERAS_HOME": str(keras_home)})
+    proved = prove(start, "--timeout", "40", python=tensorflow_python, env={"KERAS_HOME": str(keras_home)})
     assert "Epoch 1/10" in proved.out
     assert proved.code == 124
     heavy = proved.heavy()

@@ -16,16 +16,16 @@ sys.path.pop(0)  # this folder: its modules are not the notebook's
 
 
 def main(path: str) -> int:
-    import nbformat  # type: ignore[import-not-found]
-    from nbclient import NotebookClient  # type: ignore[import-not-found]
-    from nbclient.exceptions import CellExecutionError  # type: ignore[import-not-found]
+    import nbformat
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellExecutionError
 
-    class Client(NotebookClient):  # type: ignore[misc]
+    class Client(NotebookClient):
         def output(self, outs: Any, msg: Any, display_id: Any, cell_index: Any) -> Any:
             show(msg["header"]["msg_type"], msg["content"])
             return super().output(outs, msg, display_id, cell_index)
 
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     folder = os.path.dirname(os.path.abspath(path))
     try:
         Client(notebook, timeout=None, resources={"metadata": {"path": folder}}).execute()

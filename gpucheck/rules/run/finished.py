@@ -5,7 +5,12 @@ Exit code 137 or signal 9 is most often the kernel's memory killer: `dmesg` name
 
 from gpucheck.facts import Run
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok
+from gpucheck.rules.scope import count
 
+READ = Remedy(
+    text="read what the payload wrote: `gpucheck verify --keep DIR` keeps it in DIR/*.err", impact="none",
+    verify="gpucheck verify",
+)  # fmt: skip
 KILLED = 9
 BY_SHELL = 128 + KILLED
 
@@ -23,7 +28,7 @@ def judge(run: Run) -> Outcome:
         if signal is not None:
             return bad(f"{name} was ended by signal {signal}")
         if code != 0:
-            return bad(f"{name} ended with exit code {code}{said}")
+            return bad(f"{name} ended with exit code {code}{said}", remedy=READ)
     if not any(part.name == "train" for part in run.parts):
         return bad(f"the payload ended without training{said}")
     return ok(f"all {len(run.parts)} parts ended well, {sum(part.seconds for part in run.parts):.0f} s in all")
@@ -34,19 +39,10 @@ def _command(run: Run) -> Outcome:
         return bad(f"the command was ended by signal {run.signal}")
     if run.exit_code != 0:
         return bad(f"the command ended with exit code {run.exit_code}")
-    lost = [process for process in run.processes if not process.ended]
-    if lost:
-        return bad(f"the command ended well, and {len(lost)} of its Python processes did not: they told only a part")
-    return ok(f"the command ended well, {len(run.processes)} Python processes followed")
+    lost = sum(not process.ended for process in run.processes)  # as pools of workers do
+    rest = f", {lost} of which were ended before they had told all" if lost else ""
+    cost = f"; observing cost it {run.overhead:.2g} s" if run.overhead is not None else ""
+    return ok(f"the command ended well, {count(len(run.processes), 'Python process', 'es')} followed{rest}{cost}")
 
 
-RULE = Rule(
-    id="run.finished",
-    title="The run came to its end",
-    judge=judge,
-    remedy=Remedy(
-        text="read what the payload wrote: `gpucheck verify --keep DIR` keeps them in DIR/*.err",
-        impact="none",
-        verify="gpucheck verify",
-    ),
-)
+RULE = Rule(id="run.finished", title="The run came to its end", judge=judge)

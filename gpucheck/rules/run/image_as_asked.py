@@ -11,9 +11,9 @@ def judge(run: Run) -> Outcome:
         return unsure("the engine did not say which image ran")
     if run.image_asked != run.image_ran:
         return bad(f"asked for image {run.image_asked[:19]}, observed {run.image_ran[:19]}")
-    if run.recipe_asked != run.recipe_ran:
+    if run.recipe_asked is not None and run.recipe_asked != run.recipe_ran:  # of anybody's image none was asked for
         return bad(f"asked for recipe {run.recipe_asked}, the image says {run.recipe_ran}")
-    return ok(f"image {run.image_ran[:19]}, recipe {run.recipe_ran}")
+    return ok(f"image {run.image_ran[:19]}" + (f", recipe {run.recipe_asked}" if run.recipe_asked else ""))
 
 
 RULE = Rule(

@@ -26,7 +26,7 @@ def judge(
     training: Training | None, control: Control | None, pci: Pci | None, driver: Driver | None,
 ) -> Outcome:  # fmt: skip
     if not run.frameworks:
-        return unsure(f"no framework was seen in {len(run.processes)} Python processes of the command")
+        return unsure(f"no framework was seen in the command (Python processes followed: {len(run.processes)})")
     found = testimony.of_run(run, compat, placement, kernels, gpu_use, training)
     saying = [t for t in found if t.says]
     told = {t.says for t in saying}
