@@ -28,6 +28,7 @@ INSIDE = "/opt/gpucheck"  # the folder of a run in its container
 LOCAL = "http+docker://localhost"  # how docker-py calls an engine on this machine
 ELSEWHERE = "the Docker Engine is on another machine"
 BACKENDS = ("tensorflow", "torch", "jax")  # Keras's; the first is the default
+CUDA_CACHE = "/tmp/cuda"  # noqa: S108 - in the container, whose user may have no home to write to
 STEP = re.compile(r"epoch (\d+)/(\d+), step (\d+)/(\d+)")
 
 
@@ -215,7 +216,8 @@ def _in_container(
     ran = containers.run(
         image, [*PYTHON, *_arguments(wish, f"{INSIDE}/evidence", f"{INSIDE}/data" if data.folder else None)],
         gpus=gpus and wish.device == "gpu", files_in=files,
-        collect={f"{INSIDE}/evidence": evidence}, environment={"PYTHONPATH": INSIDE, "PYTHONUNBUFFERED": "1"},
+        collect={f"{INSIDE}/evidence": evidence},
+        environment={"PYTHONPATH": INSIDE, "PYTHONUNBUFFERED": "1", "CUDA_CACHE_PATH": CUDA_CACHE},
         timeout=wish.timeout, say=_with_share(say), client=client, started=lambda name: watch.follow(cgroup=name),
     )  # fmt: skip
     return image, {
