@@ -1,6 +1,6 @@
-"""What gpucheck costs, each number against a baseline or a peer measured in the same run.
+"""What gpucheck itself costs: doctor, --version, the placement parser, its fuzzing.
 
-usage: scripts/bench [--torch PYTHON]     PYTHON: an interpreter that has torch, for its collect_env
+usage: scripts/bench cost [--torch PYTHON]     PYTHON: an interpreter that has torch, for its collect_env
 """
 
 from __future__ import annotations
@@ -16,13 +16,11 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
 from rich.progress import track
-from rich.table import Table
+
+from bench import rows
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "tests" / "witnesses" / "samples"
@@ -97,15 +95,7 @@ def main() -> None:
     doctor = (sys.executable, "-m", "gpucheck", "doctor")
     version = (sys.executable, "-m", "gpucheck", "--version")
     nothing = (sys.executable, "-c", "pass")
-    rows: list[dict[str, Any]] = []
-
-    def row(name: str, value: float, unit: str, against: str, base: float, goal: str, command: Sequence[str]) -> None:
-        shown = " ".join("python" if word == sys.executable else word for word in command)
-        rows.append({
-            "name": name, "value": round(value, 4), "unit": unit, "against": against,
-            "ratio": round(value / base, 2) if base else None, "goal": goal, "command": shown,
-            "date": datetime.now(UTC).date().isoformat(),
-        })  # fmt: skip
+    row = rows.Rows().add
 
     times = interleaved({"doctor": doctor, "version": version, "pass": nothing}, ROUNDS)
     row("doctor, wall", times["doctor"], "s", "python -c pass", times["pass"], "<= 0.5", doctor)
@@ -125,12 +115,18 @@ def main() -> None:
     row("placement parser, CPU", MILLION / seconds, "lines/s", "reading the file", MILLION / floor,
         "a few s per million", command)  # fmt: skip
     row("placement parser, memory above the start", mib, "MiB", "a million lines", 0, "<= 50", command)
-    results = ROOT / "bench" / "results.json"
-    results.write_text(json.dumps(rows, indent=1) + "\n")
-    table = Table("name", "value", "unit", "against", "ratio", "goal")
-    for r in rows:
-        table.add_row(*(str(r[key]) for key in ("name", "value", "unit", "against", "ratio", "goal")))
-    Console().print(table)
+    fuzzing = (sys.executable, "-m", "bench.fuzz", str(MILLION))
+    fuzzed = json.loads(subprocess.run(fuzzing, capture_output=True, text=True, check=True).stdout)
+    row(
+        "parsers, crashes in mutated lines",
+        fuzzed["crashes"],
+        "crashes",
+        f"{fuzzed['lines']} lines",
+        None,
+        "0",
+        command,
+    )
+    row("parsers, memory above the start", fuzzed["mib_above_start"], "MiB", "mutated lines", None, "flat", fuzzing)
 
 
 if __name__ == "__main__":
