@@ -77,7 +77,7 @@ def find_image(recipe: Recipe, client: DockerClient | None = None, base: str | N
 
 def fetch_image(name: str, client: DockerClient, say: Say) -> str:
     """The id of anybody's image, pulled where the engine has none of that name. Raises Failure."""
-    from docker.errors import ImageNotFound, NotFound
+    from docker.errors import APIError, ImageNotFound
 
     with told("the search for the image"):
         try:
@@ -86,8 +86,9 @@ def fetch_image(name: str, client: DockerClient, say: Say) -> str:
             say(f"pulling {name}", None)
         try:
             return str(client.images.pull(name).id)
-        except NotFound as error:
-            raise Failure(f"there is no image {name}: {error.explanation}", "`gpucheck build --list`") from error
+        except APIError as error:
+            tip = "is the name right, and does `docker pull` fetch it? `gpucheck build --list` names our own recipes"
+            raise Failure(f"{name} could not be pulled: {error.explanation}", tip, 1) from error
 
 
 def build(

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from gpucheck import codec
+from gpucheck.facts import Facts
 from gpucheck.model import Failure
 
 
@@ -43,6 +45,14 @@ def folder(keep: Path | None) -> Iterator[Path]:
                 keep.rmdir()
             elif keep and not interrupted:
                 shutil.copytree(evidence, keep, dirs_exist_ok=True)
+
+
+def host_of(evidence: Path) -> Facts:
+    """What was known of the machine when the run was kept. Raises Failure where the folder is no run's."""
+    try:
+        return codec.load(Facts, json.loads((evidence / "host.json").read_text()))
+    except (OSError, ValueError, RecursionError) as error:
+        raise Failure(f"{evidence} holds no evidence of a run: {error}", "keep one with `--keep DIR`") from error
 
 
 def now() -> str:

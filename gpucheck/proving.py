@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import json
 import os
 import shutil
 from contextlib import closing
@@ -94,11 +93,7 @@ def prove(wish: Wish, host: Host, say: Say) -> Proof:
 
 def rejudge(evidence: Path) -> Report:
     """The report of a kept evidence folder. Raises Failure where it is none."""
-    try:
-        facts = codec.load(Facts, json.loads((evidence / "host.json").read_text()))
-    except (OSError, ValueError, RecursionError) as error:
-        raise Failure(f"{evidence} holds no evidence of a run: {error}", "keep one with `--keep DIR`") from error
-    return _judge(evidence, facts, name=evidence.name)
+    return _judge(evidence, keeping.host_of(evidence), name=evidence.name)
 
 
 def _judge(evidence: Path, host: Facts, name: str | None = None) -> Report:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from collections.abc import Mapping
@@ -117,11 +116,7 @@ def _plan(wish: Wish, book: Mapping[str, Recipe], facts: Facts) -> plans.Plan:
 
 def rejudge(evidence: Path) -> Report:
     """The report of a kept evidence folder. Raises Failure where it is none."""
-    try:
-        facts = codec.load(Facts, json.loads((evidence / "host.json").read_text()))
-    except (OSError, ValueError, RecursionError) as error:
-        raise Failure(f"{evidence} holds no evidence of a run: {error}", "keep one with `--keep DIR`") from error
-    return _judge(evidence, facts, name=evidence.name)
+    return _judge(evidence, keeping.host_of(evidence), name=evidence.name)
 
 
 def _judge(evidence: Path, host: Facts, name: str | None = None) -> Report:

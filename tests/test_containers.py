@@ -9,6 +9,7 @@ import socketserver
 import threading
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
@@ -215,6 +216,20 @@ def test_an_engine_without_a_bridge_builds_on_the_hosts_network(
 
 
 # --- running ---
+
+
+def test_anybodys_image_is_pulled_and_a_refusal_is_a_sentence(engine: Engine) -> None:
+    engine.answers[("GET", "/images/nobody/none:1/json")] = (404, {"message": "No such image: nobody/none:1"})
+    engine.answers[("POST", "/images/create")] = (500, {"message": "dial tcp: lookup registry: no such host"})
+    said: list[str] = []
+
+    def fetch() -> object:
+        with closing(containers.connect()) as client:
+            return containers.fetch_image("nobody/none:1", client, lambda line, _share: said.append(line))
+
+    refused = failure(fetch)
+    assert "nobody/none:1 could not be pulled: dial tcp" in str(refused)
+    assert (refused.exit_code, said) == (1, ["pulling nobody/none:1"])
 
 
 def test_a_run_that_was_killed_for_memory_says_so_and_is_removed(engine: Engine) -> None:

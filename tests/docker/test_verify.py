@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from gpucheck import recipes
 from gpucheck.facts import Run, Training
 from gpucheck.model import Report
 from gpucheck.render import json as json_lines
@@ -95,3 +96,27 @@ def test_a_run_that_is_killed_is_no_proof(engine: DockerClient, base: str) -> No
     assert (child.returncode, status(report)["run.finished"]) == (1, "fail"), err
     assert "signal 9" in report.verdict
     assert nothing_left(engine)
+
+
+def test_an_image_without_the_framework_is_told_in_a_sentence(engine: DockerClient, base: str) -> None:
+    command = [sys.executable, "-m", "gpucheck", "verify", "--image", base, "--device", "cpu", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    report = json_lines.read(done.stdout)
+    assert (done.returncode, status(report)["run.finished"]) == (1, "fail"), done.stderr
+    assert "the payload needs numpy, and there is none in" in report.verdict
+    assert nothing_left(engine)
+
+
+def test_anybodys_image_is_verified(engine: DockerClient, base: str) -> None:
+    """By its name, as one that no recipe of ours made."""
+    verify(base, "--device", "cpu", "--data", "synthetic", "--limit", "64", "--epochs", "1")  # our image is there
+    engine.images.get(recipes.load()["tensorflow-cpu"].image_tag).tag("somebody/tensorflow", "mine")
+    try:
+        command = [sys.executable, "-m", "gpucheck", "verify", "--image", "somebody/tensorflow:mine", "--device", "cpu",
+                   "--data", "synthetic", "--limit", "640", "--epochs", "1", "--format", "json"]  # fmt: skip
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        report = json_lines.read(done.stdout)
+        assert done.returncode == 0, report.verdict
+        assert status(report)["run.image-as-asked"] == "pass"
+    finally:
+        engine.images.remove("somebody/tensorflow:mine")

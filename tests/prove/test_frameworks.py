@@ -171,6 +171,22 @@ def test_a_program_that_logs_placement_itself_sees_it(prove: Prove, tensorflow_p
 
 
 @pytest.mark.tensorflow
+def test_a_forged_log_beside_a_real_one_is_no_pass(prove: Prove, framework_python: Callable[[str], str]) -> None:
+    """The forged lines say GPU, TensorFlow's own and its profiler say CPU."""
+    forged = "forged: (MatMul): /job:localhost/replica:0/task:0/device:GPU:0"
+    proved = prove(f"""
+        import time
+        import tensorflow as tf
+        a, end = tf.ones((256, 256)), time.monotonic() + 3
+        while time.monotonic() < end:
+            a = tf.matmul(a, a) / 256
+        print({forged!r}, flush=True)
+    """, "--exit", "verdict", python=framework_python("tensorflow-cpu"))  # fmt: skip
+    assert proved.heavy()["MatMul"] == {"CPU:0", "GPU:0"}
+    assert proved.code == 1, proved.err
+    assert "contradict" in proved.err or "only a part" in proved.err
+
+
 def site_packages(python: str) -> str:
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()

@@ -113,6 +113,14 @@ def test_forged_placement_lines_are_evidence_and_the_output_is_as_it_was(prove: 
     assert proved.run.frameworks == ()
 
 
+def test_a_forged_log_is_never_believed(prove: Prove) -> None:
+    """Of a program without a framework; test_frameworks.py has the same of one that trains on the CPU."""
+    line = f"x: (Conv2D): {GPU}"
+    proved = prove(f"print({line!r})", "--exit", "verdict")
+    assert proved.code == 3
+    assert "not proven" in proved.err
+
+
 def test_a_deleted_folder(prove: Prove, tmp_path: Path) -> None:
     folder = tmp_path / "deleted"
     folder.mkdir()
