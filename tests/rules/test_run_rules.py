@@ -269,6 +269,7 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     (AGREE, (RUN, ON_GPU, RAN, USED, TRAINED, CONTROL), PASS, "the control run was told apart"),
     (AGREE, (RUN, ON_GPU, RAN, TRAINED, CONTROL), PASS, "not there: NVML"),
     (AGREE, (RUN, ON_GPU, USED, CONTROL), PASS, "not there: the profiler"),
+    (AGREE, (RUN, ON_GPU, RAN, USED, TRAINED), PASS, "not there: a control run"),
     (AGREE, (RUN, ON_GPU, DEAF, USED, CONTROL), PASS, "the profiler does not decide: could not see a GPU"),
     (AGREE, (RUN, RAN, USED), UNKNOWN, "nothing tells where each op was placed"),
     (AGREE, (RUN, ON_GPU, TRAINED), UNKNOWN, "that is not enough"),

@@ -58,7 +58,8 @@ def _on_gpu(
     if len(saying) < 2 or not OF_EXECUTION & {t.witness for t in saying}:
         return unsure(f"only {_list(saying)}; that is not enough{_silent(found)}")
     apart = "; the control run was told apart" if control else ""
-    missing = sorted({"the profiler", "NVML"} - {t.witness for t in found})
+    missing = sorted(OF_EXECUTION - {t.witness for t in found})
+    missing += ["a control run"] if control is None and run.command is None else []
     absent = f"; not there: {', '.join(missing)}" if missing else ""
     what = "every heavy op ran on the GPU" if by_log else "it worked on the GPU, and of single ops nothing is known"
     return ok(f"{what}: {_list(saying)}{apart}{absent}{_silent(found)}")
