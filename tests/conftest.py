@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,14 @@ import pytest
 from gpucheck import environments, recipes
 from gpucheck.cli.verify import cache_folder
 from gpucheck.host import CannotLook, Result
+
+
+def pytest_configure() -> None:
+    """A shell's background job ignores SIGINT, and so would the programs that the tests interrupt."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+
 
 # --- fake NVML: a libnvidia-ml.so.1 that the real nvidia-ml-py loads (tests/fakenvml/fakenvml.c) ---
 
