@@ -75,7 +75,8 @@ def test_what_was_refused_is_kept_under_its_own_name_and_asked_again_softly(tmp_
 
 def test_nothing_of_an_earlier_run_is_left(tmp_path: Path) -> None:
     observed(tmp_path, "--device", "gpu")
-    assert observed(tmp_path, "--device", "cpu") == {"probe": "probe True None", "train": "train None 5"}
+    again = observed(tmp_path, "--device", "cpu", "--epochs", "5")
+    assert again == {"probe": "probe True None", "train": "train None 5"}
     left = {path.name for path in (tmp_path / "out").iterdir()}
     assert left == {
         "probe.out", "probe.err", "probe.json", "probe.trace.json.gz", "train.out", "train.err", "run.json",
