@@ -46,14 +46,15 @@ def test_the_tutorial_is_its_own_fit(trained: Train) -> None:
 
 
 def test_two_replicas_share_each_batch_and_learn_what_one_learns(trained: Train) -> None:
-    options = ("--limit", "320", "--epochs", "2", "--batch-size", "32", "--no-profile")
+    """Over ten steps: bfloat16 adds in another order, and at the fast recipe's rate that grows from step to step."""
+    options = ("--limit", "320", "--epochs", "1", "--batch-size", "32", "--no-profile")
     one, two = (trained(*options, "--devices", count) for count in "12")
-    assert one["shares"] == [{"device": "CPU:0", "samples": 640}]
-    assert two["shares"] == [{"device": "CPU:0", "samples": 320}, {"device": "CPU:1", "samples": 320}]
+    assert one["shares"] == [{"device": "CPU:0", "samples": 320}]
+    assert two["shares"] == [{"device": "CPU:0", "samples": 160}, {"device": "CPU:1", "samples": 160}]
     assert two["devices"] == ["CPU:0", "CPU:1"]
     assert (one["profile"], two["profile"]) == (None, None)
     for epoch, other in zip(one["history"], two["history"], strict=True):
-        assert other["loss"] == pytest.approx(epoch["loss"], rel=0.02)  # bfloat16 adds in another order
+        assert other["loss"] == pytest.approx(epoch["loss"], rel=0.005)
 
 
 XLA = """
