@@ -1,6 +1,6 @@
 """What the proof costs: each witness against the same training without it, and `prove` against the bare command.
 
-usage: scripts/bench overhead [--python PYTHON] [--rounds N]
+usage: scripts/bench overhead [--python PYTHON] [--rounds N] [--steps N] [FRAMEWORK...]
 
 The profiler: seconds of the epochs of a training with and without its window, in turn. NVML from outside: CPU seconds
 of a sample of the child that takes ten a second, against one core; on a machine without NVML there is nothing to take.
@@ -26,6 +26,7 @@ from bench.training import ROOT, interpreter
 from gpucheck import environments
 
 NETWORKS = ("tensorflow", "pytorch", "jax")
+QUIET = {"OMP_WAIT_POLICY": "passive"}  # threads that wait by spinning measure the neighbours, not the work
 LOOP = """import sys, torch
 torch.manual_seed(0)
 net = torch.nn.Sequential(torch.nn.Conv2d(3, 32, 3), torch.nn.ReLU(), torch.nn.Conv2d(32, 64, 3), torch.nn.ReLU(),
@@ -47,28 +48,29 @@ def trained(python: str, framework: str, *more: str) -> float:
             python, "-m", f"payloads.{framework}", "--out", folder, "--stem", "train", "--part", "train",
             "--device", "cpu", "--epochs", "4", *more,
         ]  # fmt: skip
-        environment = environments.clean_environment(PYTHONPATH=str(ROOT / "gpucheck"))
+        environment = environments.clean_environment(PYTHONPATH=str(ROOT / "gpucheck"), **QUIET)
         subprocess.run(command, env=environment, check=True, capture_output=True)
         report = json.loads((Path(folder) / "train.json").read_text())
     return sum(float(epoch["seconds"]) for epoch in report["history"])
 
 
-def cpu_of(command: Sequence[str], environment: dict[str, str] | None = None) -> float:
+def cpu_of(command: Sequence[str]) -> float:
     """CPU seconds of a command and all that it waits for."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, env=environment or dict(os.environ), check=False, capture_output=True)
+    subprocess.run(command, env={**os.environ, **QUIET}, check=False, capture_output=True)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("frameworks", nargs="*", default=list(NETWORKS), metavar="FRAMEWORK")
     parser.add_argument("--python", help="an interpreter that has the frameworks")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=1500, help="of the loop that prove watches")
     options = parser.parse_args()
     add, command = rows.Rows().add, ("scripts/bench", "overhead")
-    for framework in NETWORKS:
+    for framework in options.frameworks:
         python = interpreter(framework, options.python)
         pairs = [
             (trained(python, framework), trained(python, framework, "--no-profile")) for _ in range(options.rounds)
