@@ -223,7 +223,8 @@ def test_the_ops_that_do_the_work() -> None:
 
 def test_what_may_stay_on_the_cpu_and_which_kernels_are_heavy() -> None:
     assert C.allowed_on_cpu(["tensorflow"], "ParallelMapDatasetV2") == "input pipeline"
-    assert C.allowed_on_cpu(["tensorflow"], "MatMul") is None
+    for op in ("MatMul", "AddV2", "Mul", "StatefulPartitionedCall", "XlaCallModule", "__inference_step"):
+        assert C.allowed_on_cpu(["tensorflow"], op) is None, op
     assert C.allowed_on_cpu(["torch"], "aten::mm") is None
     assert C.allowed_on_cpu(["torch"], "aten::_foreach_add_") == "an optimizer's counts of its steps"
     for name in (
