@@ -31,7 +31,7 @@ def judge(
     saying = [t for t in found if t.says]
     told = {t.says for t in saying}
     if run.device == "cpu":
-        return _on_cpu(saying)
+        return _on_cpu(run, saying)
     if not saying:
         return unsure("no witness saw where the work was done" + _silent(found))
     if told == {"CPU"}:
@@ -52,7 +52,7 @@ def _on_gpu(
     fooled = _fooled(run, compat, control) if control else None
     if fooled:
         return unsure(f"the proof is void: with the GPU hidden {fooled.witness} says GPU too ({fooled.words})")
-    by_log = any(t.witness not in OTHERS for t in saying)
+    by_log = _by_log(saying)
     if not by_log and run.command is None:  # of the payload's ops each must be known
         return unsure(f"{_list(saying)}; but nothing tells where each op was placed{_silent(found)}")
     if len(saying) < 2 or not OF_EXECUTION & {t.witness for t in saying}:
@@ -65,13 +65,19 @@ def _on_gpu(
     return ok(f"{what}: {_list(saying)}{apart}{absent}{_silent(found)}")
 
 
-def _on_cpu(saying: list[Testimony]) -> Outcome:
+def _on_cpu(run: Run, saying: list[Testimony]) -> Outcome:
     wrong = [t for t in saying if t.says != "CPU"]
     if wrong:
         return bad(f"the CPU was asked for, and {wrong[0].witness} says {wrong[0].says} ({wrong[0].words})")
     if not saying:
         return unsure("no witness saw where the work was done")
+    if not _by_log(saying) and run.command is None:
+        return unsure(f"{_list(saying)}; but nothing tells where each op was placed")
     return ok(f"every heavy op ran on the CPU: {_list(saying)}")
+
+
+def _by_log(saying: Sequence[Testimony]) -> bool:
+    return any(t.witness not in OTHERS for t in saying)
 
 
 def _fooled(run: Run, compat: Compat, control: Control) -> Testimony | None:
