@@ -154,11 +154,13 @@ class Compat:
     def accuracy_floor(
         self, real: bool, epochs: int, steps: int, recipe: str = "tutorial", framework: str | None = None
     ) -> float | None:
-        """The accuracy that training of that length reaches; None where it is too short to judge, or not known."""
-        rows = [row for row in self.accuracy if row.real is real and row.recipe == recipe]
-        own = [row for row in rows if row.framework == framework]
-        mine = own or [row for row in rows if row.framework is None and framework != "xgboost"]
-        return max((row.floor for row in mine if epochs >= row.epochs and steps >= row.steps), default=None)
+        """The accuracy that training of that length reaches; None where it is too short to judge, or not known.
+
+        A framework that has rows of its own is judged by them alone: trees are no network.
+        """
+        own = framework if any(row.framework == framework for row in self.accuracy) else None
+        rows = [row for row in self.accuracy if (row.real, row.recipe, row.framework) == (real, recipe, own)]
+        return max((row.floor for row in rows if epochs >= row.epochs and steps >= row.steps), default=None)
 
     def capability_of(self, name: str) -> Version | None:
         """The compute capability of a GPU by its name, as NVML or a person gives it: "Tesla T4", "RTX 4090"."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter, deque
-from collections.abc import Callable
 from typing import Any
 
 import jax  # type: ignore[import-not-found]
@@ -13,9 +12,9 @@ import numpy as np
 
 from . import cifar10, jax_cnn, jax_devices, jax_feed, parts, recipe, report
 from .observers import jax_observer
+from .window import Window
 
 AHEAD = 2  # calls that wait on the device while the host sends the next
-PROFILED = 10  # steps in the profiler's window, which opens after as many
 
 
 def train(options: Any, say: parts.Say) -> None:
@@ -43,7 +42,7 @@ def train(options: Any, say: parts.Say) -> None:
     held = jax_feed.pages(on, data.x_held, data.y_held) if len(data.x_held) and not options.steps else None
     rates = recipe.rates(chosen, steps * chosen.epochs)
     follow = report.Follow(chosen.epochs, steps, say)
-    window = Window(options) if options.profile else None
+    window = Window(jax_observer, options, follow)
     shares: Counter[str] = Counter()
     loss, guesses = None, None
     for epoch in range(chosen.epochs):
@@ -73,40 +72,14 @@ def train(options: Any, say: parts.Say) -> None:
         devices=jax_observer.devices(),
         shares=[{"device": name, "samples": count} for name, count in sorted(shares.items())],
         weights_bytes=sum(each.nbytes for each in jax.tree.leaves(state.weights)),
-        gpu_memory_peak_bytes=jax_devices.memory_peaks(), profile=window.told if window else None,
+        gpu_memory_peak_bytes=jax_devices.memory_peaks(), profile=window.profile,
         test_loss=finite(loss), predicted=guesses,
     )  # fmt: skip
 
 
-class Window:
-    """The profiler's: opened once, over whole calls, and closed when the device has done them."""
-
-    def __init__(self, options: Any) -> None:
-        self.options = options
-        self.told: dict[str, Any] | None = None  # what the report says of it; None = it was never open
-        self._handle: Any = None  # of the observer, while the window is open
-        self._since: int | None = None  # the step that it opened after
-
-    def open(self, done: int, todo: int, wait: Callable[[int], None]) -> None:
-        if self._since is None and done >= min(PROFILED, todo // 2):
-            wait(0)
-            self._handle = jax_observer.start(self.options.out, self.options.stem, placement=False)
-            self._since = done
-
-    def close(self, done: int, todo: int, wait: Callable[[int], None]) -> None:
-        if self._handle is None or self._since is None or done < min(todo, self._since + PROFILED):
-            return
-        wait(0)
-        seen, self._handle = jax_observer.stop(self._handle), None
-        self.told = {
-            "source": seen["source"], "file": seen["kernels"], "seconds": seen["seconds"],
-            "steps": done - self._since, "blind": seen["blind"], "error": seen["error"],
-        }  # fmt: skip
-
-
 def passed(
     run: Any, state: Any, images: tuple[Any, Any], plan: jax_cnn.Plan, todo: int, follow: report.Follow,
-    window: Window | None,
+    window: Window,
 ) -> Any:  # fmt: skip
     """The state after an epoch of `todo` steps. The host never waits for the call that it has just sent."""
     sent: deque[tuple[Any, int]] = deque()
@@ -119,14 +92,12 @@ def passed(
 
     length = plan.rate.shape[1]
     for start in range(0, todo, length):
-        if window:
-            window.open(start, todo, wait)
+        window.at(start, lambda: wait(0))
         state, loss = run(state, *images, plan, start // length)
         done = min(todo, start + length)
         sent.append((loss, done - start))
         wait(AHEAD)
-        if window:
-            window.close(done, todo, wait)
+    window.end(todo, lambda: wait(0))
     wait(0)
     return state
 
