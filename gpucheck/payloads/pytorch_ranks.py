@@ -65,6 +65,15 @@ def joined(torch: Any, options: Any, gpu: bool) -> Iterator[Rank]:
         sys.exit(f"other ranks ended with {codes}")
 
 
+def leave() -> None:
+    """End a rank whose work is written, without the interpreter's own end: gloo's threads still drop Python objects then,
+    and abort the process (torch 2.13, ProcessGroupGloo::runLoop).
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
 def _start(rank: int, pipe: int | None) -> subprocess.Popen[bytes]:
     """`pipe` is the descriptor that the command line names."""
     module = sys.modules["__main__"].__spec__

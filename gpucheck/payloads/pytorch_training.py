@@ -48,7 +48,7 @@ def train(options: Any, say: parts.Say) -> None:
     for warning in warned:
         sys.stderr.write(warnings.formatwarning(warning.message, warning.category, warning.filename, warning.lineno))
     if rank.number:
-        return
+        pytorch_ranks.leave()
     unsure = next((str(one.message).split(", but")[0] for one in warned if UNSURE in str(one.message)), None)
     report.training(
         options, follow, data, framework_version=torch.__version__, recipe=training.recipe.name,
@@ -59,6 +59,8 @@ def train(options: Any, say: parts.Say) -> None:
         profile=_profile([told["profile"] for told in ranks]), test_loss=test[0] if test else None,
         predicted=test[1] if test else None,
     )  # fmt: skip
+    if rank.count > 1:
+        pytorch_ranks.leave()
 
 
 def _silent(_line: str) -> None:
