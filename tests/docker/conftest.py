@@ -20,6 +20,7 @@ from gpucheck.model import Failure
 
 if TYPE_CHECKING:
     from docker import DockerClient
+    from docker.models.containers import Container
 
 DEBIAN = "gpucheck/base:bookworm"  # what scripts/engine base makes
 
@@ -39,6 +40,17 @@ def engine() -> Iterator[DockerClient]:
         pytest.skip(f"{reason} (scripts/test --with-engine starts one)")
     yield client
     client.close()
+
+
+@pytest.fixture
+def left(engine: DockerClient) -> Callable[[], list[Container]]:
+    """A function: our containers that were not there before the test; a killed run elsewhere may have left some."""
+
+    def ours() -> list[Container]:
+        return engine.containers.list(all=True, filters={"label": containers.LABEL})
+
+    before = {container.id for container in ours()}
+    return lambda: [container for container in ours() if container.id not in before]
 
 
 @pytest.fixture(scope="session")

@@ -12,18 +12,14 @@ from gpucheck.model import Failure
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.models.containers import Container
 
+Left = Callable[[], list[Any]]
 Start = Callable[[str], Any]
 
 pytestmark = pytest.mark.docker
 
 
-def left(engine: DockerClient) -> list[Container]:
-    return engine.containers.list(all=True, filters={"label": containers.LABEL})
-
-
-def test_files_go_in_and_evidence_comes_out(engine: DockerClient, base: str, tmp_path: Path) -> None:
+def test_files_go_in_and_evidence_comes_out(left: Left, engine: DockerClient, base: str, tmp_path: Path) -> None:
     (tmp_path / "in" / "deep").mkdir(parents=True)
     (tmp_path / "in" / "deep" / "a.txt").write_text("from outside\n")
     (tmp_path / "out").mkdir()
@@ -39,7 +35,7 @@ def test_files_go_in_and_evidence_comes_out(engine: DockerClient, base: str, tmp
     assert (tmp_path / "out/sub/b").read_text() == "from inside\n"
     assert not (tmp_path / "out/c").exists(), "a link out of a container is not to be trusted"
     assert ran.image_id == engine.images.get(base).id
-    assert left(engine) == []
+    assert left() == []
 
 
 def test_single_files_and_links_go_in(engine: DockerClient, base: str, tmp_path: Path) -> None:
@@ -62,13 +58,13 @@ def test_what_a_container_leaves_replaces_nothing(engine: DockerClient, base: st
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "ours", "b": "ours", "c": "new\n"}
 
 
-def test_a_run_is_limited_and_has_no_network(engine: DockerClient, base: str) -> None:
+def test_a_run_is_limited_and_has_no_network(left: Left, engine: DockerClient, base: str) -> None:
     said: list[str] = []
     networks: set[str] = set()
 
     def say(line: str, _share: float | None) -> None:
         said.append(line)
-        networks.update(run.attrs["HostConfig"]["NetworkMode"] for run in left(engine))
+        networks.update(run.attrs["HostConfig"]["NetworkMode"] for run in left())
 
     script = (
         "ls /sys/class/net; df -k /dev/shm | tail -1; grep -E 'NoNewPrivs|CapEff|CapBnd' /proc/self/status; sleep 1"
@@ -95,10 +91,10 @@ def test_an_unfinished_last_line_is_not_lost(engine: DockerClient, base: str) ->
         assert ran.last_lines == ("hello",)
 
 
-def test_a_command_that_is_not_there_is_a_failure(engine: DockerClient, base: str) -> None:
+def test_a_command_that_is_not_there_is_a_failure(left: Left, engine: DockerClient, base: str) -> None:
     with pytest.raises(Failure, match="no-such-command"):
         containers.run(base, ["no-such-command"], gpus=False, client=engine)
-    assert left(engine) == []
+    assert left() == []
 
 
 def test_an_image_that_is_not_there_suggests_the_build(engine: DockerClient) -> None:
@@ -107,25 +103,23 @@ def test_an_image_that_is_not_there_suggests_the_build(engine: DockerClient) -> 
     assert "gpucheck build" in failed.value.tip
 
 
-def test_a_run_that_takes_too_long_is_ended(engine: DockerClient, base: str) -> None:
+def test_a_run_that_takes_too_long_is_ended(left: Left, engine: DockerClient, base: str) -> None:
     with pytest.raises(Failure, match="within 1 s"):
         containers.run(base, ["sleep", "60"], gpus=False, timeout=1, client=engine)
-    assert left(engine) == []
+    assert left() == []
 
 
 @pytest.mark.skipif(Path("/proc/driver/nvidia/version").exists(), reason="this machine has an NVIDIA driver")
-def test_gpus_on_an_engine_without_any_are_a_sentence(engine: DockerClient, base: str) -> None:
+def test_gpus_on_an_engine_without_any_are_a_sentence(left: Left, engine: DockerClient, base: str) -> None:
     with pytest.raises(Failure) as failed:
         containers.run(base, ["true"], gpus=True, client=engine)
     assert "GPU" in str(failed.value) or "CDI" in str(failed.value)
     assert "nvidia-ctk" in failed.value.tip
-    assert left(engine) == []
+    assert left() == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_run_that_is_interrupted_leaves_no_container(
-    engine: DockerClient, base: str, child: Start, number: int
-) -> None:
+def test_a_run_that_is_interrupted_leaves_no_container(left: Left, base: str, child: Start, number: int) -> None:
     process = child(f"""
         from gpucheck import cli, containers
         cli.end_on_signals()
@@ -133,4 +127,4 @@ def test_a_run_that_is_interrupted_leaves_no_container(
                        say=lambda line, share: print(line, flush=True))
     """)
     process.interrupt_after("started", number)
-    assert left(engine) == []
+    assert left() == []
