@@ -66,7 +66,7 @@ def joined(torch: Any, options: Any, gpu: bool) -> Iterator[Rank]:
 
 
 def leave() -> None:
-    """End a rank whose work is written, but not the interpreter: gloo's threads would still drop Python objects meanwhile
+    """End a rank whose work is written, without the interpreter's own end: gloo's threads drop Python objects then too,
     and abort the process (torch 2.13, ProcessGroupGloo::runLoop).
     """
     sys.stdout.flush()
