@@ -16,6 +16,10 @@ from gpucheck.model import Failure
 
 _PACKAGE = Path(__file__).parent
 IMAGES = next(folder for folder in (_PACKAGE / "images", _PACKAGE.parent / "images") if folder.is_dir())
+TITLES = {
+    "tensorflow": "TensorFlow", "pytorch": "PyTorch", "torch": "PyTorch", "jax": "JAX", "keras": "Keras",
+    "xgboost": "XGBoost",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,17 +43,38 @@ class Recipe:
     min_driver: Version | None = None
     compute_capabilities: tuple[Version, Version] | None = None  # from the first up to, not including, the second
     backend: str | None = None  # Keras's
+    variant: str | None = None  # "notebook": JupyterLab beside the framework
+    download: int | None = None  # MB of all wheels, and in `installed` what they unpack to; None: nobody measured
+    installed: int | None = None
     hint: str | None = None  # what to do where pip finds no such wheel
     folder: Path = IMAGES
 
     @property
     def image_tag(self) -> str:
-        what = [self.version, self.backend, f"cuda{self.cuda}" if self.cuda else self.device]
+        what = [self.version, self.backend, f"cuda{self.cuda}" if self.cuda else self.device, self.variant]
         return f"gpucheck/{self.framework}:{'-'.join(filter(None, what))}"
+
+    @property
+    def title(self) -> str:
+        """ "PyTorch 2.15.0", "Keras 3.15.1 on JAX"."""
+        on = f" on {TITLES.get(self.backend, self.backend)}" if self.backend else ""
+        return f"{TITLES.get(self.framework, self.framework)} {self.version}{on}"
 
     @property
     def lock_path(self) -> Path:
         return self.folder / self.lock
+
+    @property
+    def sbom_path(self) -> Path:
+        """The CycloneDX list of what the lock installs."""
+        return self.folder / f"{self.lock}.cdx.json"
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """What a build reads, by its path in the images folder: the Dockerfile and all beside it, lock and SBOM."""
+        beside = (self.folder / self.dockerfile).parent.iterdir()
+        paths = [path for path in (self.lock_path, self.sbom_path, *beside) if path.is_file()]
+        return {path.relative_to(self.folder).as_posix(): path for path in sorted(set(paths))}
 
     def fits(self, capability: Version) -> bool:
         """Whether the image has machine code for GPUs of this compute capability."""
@@ -64,14 +89,17 @@ class Recipe:
         given = {
             "RECIPE": self.name, "FRAMEWORK": self.framework, "FRAMEWORK_VERSION": self.version, "DEVICE": self.device,
             "LOCK": self.lock, "CUDA": self.cuda, "CUDNN": self.cudnn, "MIN_DRIVER": self.min_driver,
-            "BACKEND": self.backend, "LOCK_SHA256": hashlib.sha256(self.lock_path.read_bytes()).hexdigest(),
+            "BACKEND": self.backend, "VARIANT": self.variant,
+            "LOCK_SHA256": hashlib.sha256(self.lock_path.read_bytes()).hexdigest(),
         }  # fmt: skip
         return {name: str(value) for name, value in given.items() if value is not None}
 
     @property
     def digest(self) -> str:
         """sha256 of all that makes the image, save the base: an image with another digest is out of date."""
-        whole = hashlib.sha256((self.folder / self.dockerfile).read_bytes())
+        whole = hashlib.sha256()
+        for name, path in self.files.items():
+            whole.update(f"\0{name}\0".encode() + hashlib.sha256(path.read_bytes()).digest())
         for name, value in sorted(self.arguments.items()):
             whole.update(f"\0{name}={value}".encode())
         return whole.hexdigest()
@@ -79,8 +107,17 @@ class Recipe:
 
 def load(folder: Path = IMAGES) -> dict[str, Recipe]:
     """The recipes by name, in the file's order. Raises ValueError where a row is not as it must be."""
-    rows = tomllib.loads((folder / "recipes.toml").read_text())["recipe"]
-    recipes = [_recipe(row, folder) for row in rows]
+    recipes: list[Recipe] = []
+    rows: dict[str, dict[str, Any]] = {}
+    for row in tomllib.loads((folder / "recipes.toml").read_text())["recipe"]:
+        like = row.pop("like", None)
+        if like is not None and like not in rows:
+            raise ValueError(f"recipes.toml: {row.get('name')}: there is no recipe {like!r} before it")
+        other = rows.get(like, {})
+        sizes = {"download", "installed"} if "lock" in row else set()  # of another lock they are others
+        whole = {name: value for name, value in other.items() if name not in sizes} | row
+        recipes.append(_recipe(whole, folder))
+        rows[whole["name"]] = whole
     book = {recipe.name: recipe for recipe in recipes}
     if len(book) != len(recipes):
         raise ValueError("recipes.toml: two recipes have the same name")
@@ -107,7 +144,9 @@ def _recipe(row: Mapping[str, Any], folder: Path) -> Recipe:
     missing = {name for name, field in known.items() if field.default is MISSING} - row.keys()
     if missing or row.keys() - known.keys():
         raise ValueError(f"{where}: missing {sorted(missing)}, unknown {sorted(row.keys() - known.keys())}")
-    wanted: dict[str, type] = {"pythons": list, "checked": date, "compute_capabilities": dict}
+    wanted: dict[str, type] = {
+        "pythons": list, "checked": date, "compute_capabilities": dict, "download": int, "installed": int
+    }  # fmt: skip
     for name, value in row.items():
         if type(value) is not wanted.get(name, str):
             raise ValueError(f"{where}: {name} is {value!r}")

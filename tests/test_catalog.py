@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from gpucheck import probes, rules, tables
+from gpucheck import compat, probes, recipes, rules, tables
 from gpucheck.compat import Compat
-from gpucheck.facts import HOST_SUBJECTS, RUN_SUBJECTS
+from gpucheck.facts import HOST_SUBJECTS, RUN_SUBJECTS, Version
 from gpucheck.model import Remedy, Rule, Severity, Status
+from gpucheck.recipes import Recipe
 from gpucheck.rules import ANSWER, HOST_RULES, RUN_RULES
+from gpucheck.tables import FrameworkBuild
 
 ALL = (*HOST_RULES, *RUN_RULES)
 FOLDER = Path(rules.__file__).parent
@@ -168,6 +170,98 @@ def test_every_row_says_where_and_when_it_was_read(path: Path) -> None:
         for row in rows:
             assert row["source"].strip(), row
             assert type(row["checked"]) is date, row
+
+
+# --- recipes: each consistent with each table ---
+
+BOOK, TABLES = recipes.load(), compat.load()
+ON_GPU = [recipe for recipe in BOOK.values() if recipe.cuda]
+WHEELS = {
+    "tensorflow": ("tensorflow",), "pytorch": ("torch",), "torch": ("torch",), "xgboost": ("xgboost",),
+    "jax": ("jax-cuda12-plugin", "jax-cuda13-plugin"),
+}  # fmt: skip
+each_recipe = pytest.mark.parametrize("recipe", BOOK.values(), ids=BOOK)
+each_on_gpu = pytest.mark.parametrize("recipe", ON_GPU, ids=lambda recipe: recipe.name)
+
+
+def pins(recipe: Recipe) -> dict[str, str]:
+    return dict(re.findall(r"^([a-z0-9.-]+)==([0-9.]+\S*)", recipe.lock_path.read_text(), re.MULTILINE))
+
+
+def wheel(recipe: Recipe) -> FrameworkBuild:
+    """The table's row of the wheel that the lock pins."""
+    (name,) = (name for name in WHEELS[recipe.backend or recipe.framework] if name in pins(recipe))
+    row = TABLES.framework(name, Version(pins(recipe)[name]), Version(str(recipe.cuda)))
+    assert row is not None, f"no row of frameworks.toml is {name} {pins(recipe)[name]} of CUDA {recipe.cuda}"
+    return row
+
+
+@each_on_gpu
+def test_a_recipe_is_the_wheel_that_the_table_has(recipe: Recipe) -> None:
+    row = wheel(recipe)
+    assert row.cuda.series == Version(str(recipe.cuda)).series
+    assert row.pythons is None or set(recipe.pythons) <= set(row.pythons)
+    assert recipe.python in recipe.pythons
+    assert recipe.min_driver == TABLES.driver_floor(row.cuda)
+    assert TABLES.toolkit_driver(row.cuda) is not None
+
+
+@each_on_gpu
+def test_a_recipe_has_code_for_the_gpus_that_it_names(recipe: Recipe) -> None:
+    """Machine code in the wheel, a CUDA that has not dropped them, and a cuDNN that has not either."""
+    row, known = wheel(recipe), {span.capability for span in TABLES.capabilities}
+    named = sorted(capability for capability in known if recipe.fits(capability))
+    assert row.sass
+    assert recipe.compute_capabilities
+    assert recipe.compute_capabilities[0] in named, "the first is a GPU that there is"
+    for capability in named:
+        assert compat.runs_on(row, capability) == "native", capability
+        span = TABLES.cuda_span(capability)
+        assert span
+        assert span.last is None or row.cuda.major <= span.last, capability
+        if recipe.cudnn:
+            assert TABLES.cudnn_serves(Version(recipe.cudnn), capability) is not False, capability
+
+
+@each_on_gpu
+def test_a_recipe_leaves_no_gpu_out_that_it_has_code_for(recipe: Recipe) -> None:
+    row = wheel(recipe)
+    for span in TABLES.capabilities:
+        native = compat.runs_on(row, span.capability) == "native" and (span.last or 99) >= row.cuda.major
+        served = not recipe.cudnn or TABLES.cudnn_serves(Version(recipe.cudnn), span.capability) is not False
+        assert recipe.fits(span.capability) == (native and served), span.capability
+
+
+@each_recipe
+def test_a_lock_pins_what_its_row_says(recipe: Recipe) -> None:
+    pinned = pins(recipe)
+    package = {"pytorch": ("torch",)}.get(recipe.framework, (recipe.framework, f"{recipe.framework}-cpu"))
+    assert recipe.version in {pinned.get(name, "").partition("+")[0] for name in package}
+    cudnn = [version for name, version in pinned.items() if name.startswith("nvidia-cudnn-")]
+    assert [f"{version}.".startswith(f"{recipe.cudnn}.") for version in cudnn] == [True] * bool(recipe.cudnn)
+    lines = recipe.lock_path.read_text().splitlines()
+    starts = [at for at, line in enumerate(lines) if re.match(r"[a-z0-9.-]+==", line)]
+    assert all(lines[at].endswith("\\") and lines[at + 1].startswith("    --hash=sha256:") for at in starts)
+    strange = [line for line in lines if not re.match(r"[a-z0-9.-]+==|    --hash=sha256:[0-9a-f]{64}|\s*#|$", line)]
+    assert not strange
+
+
+@each_recipe
+def test_a_lock_has_its_list_of_materials(recipe: Recipe) -> None:
+    assert recipe.sbom_path.is_file(), "scripts/fix --locks makes it"
+
+
+@each_recipe
+def test_a_recipe_says_where_it_was_read(recipe: Recipe) -> None:
+    assert recipe.source.strip()
+    assert recipe.dockerfile in recipe.files
+    assert recipe.lock in recipe.files
+
+
+def test_a_lock_input_says_why() -> None:
+    for path in sorted((recipes.IMAGES / "locks").glob("*.in")):
+        lines = path.read_text().splitlines()
+        assert lines[0].startswith("#"), path.name
 
 
 def test_every_section_is_read() -> None:
