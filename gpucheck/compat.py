@@ -11,7 +11,7 @@ from functools import cache
 from typing import Literal, TypeVar
 
 from gpucheck import tables
-from gpucheck.facts import Frameworks, Nvml, Package, Pci, Version, fact
+from gpucheck.facts import Frameworks, Nvml, Package, Pci, PciDevice, Version, fact
 from gpucheck.tables import (
     Accuracy,
     Branch,
@@ -182,17 +182,12 @@ class Compat:
         return _first(c.capability for c in self.chips if int(c.first, 16) <= number <= int(c.last, 16))
 
     def gpus(self, pci: Pci | None, nvml: Nvml | None) -> dict[str, Version]:
-        """Label and compute capability of the GPUs here, by NVML or else by the bus. Unknown ones are left out.
-
-        So are those given to a virtual machine and, beside a GPU that nvidia has or could have, other drivers' ones.
-        """
+        """Label and compute capability of the GPUs here, by NVML or else by the bus. Unknown ones are left out."""
         found: list[tuple[str, Version | None]] = []
         if nvml and nvml.gpus:
             found = [(f"GPU {gpu.index} ({gpu.name or 'no name'})", gpu.compute_capability) for gpu in nvml.gpus]
         elif pci:
-            here = [gpu for gpu in pci.gpus if gpu.driver != "vfio-pci"]
-            ours = [gpu for gpu in here if gpu.driver in ("nvidia", None)] or here
-            found = [(f"the GPU at {gpu.address}", self.capability_of_device(gpu.device_id)) for gpu in ours]
+            found = [(f"the GPU at {gpu.address}", self.capability_of_device(gpu.device_id)) for gpu in own_gpus(pci)]
         return {label: capability for label, capability in found if capability is not None}
 
 
@@ -202,6 +197,12 @@ def runs_on(build: FrameworkBuild, capability: Version) -> Literal["native", "ji
         return "native"
     jit = build.ptx is not None and build.ptx <= capability and capability not in build.jit_fails
     return "jit" if jit else None
+
+
+def own_gpus(pci: Pci) -> list[PciDevice]:
+    """Without those given to a virtual machine and, beside a GPU that nvidia has or could have, other drivers' ones."""
+    here = [gpu for gpu in pci.gpus if gpu.driver != "vfio-pci"]
+    return [gpu for gpu in here if gpu.driver in ("nvidia", None)] or here
 
 
 def _first(items: Iterable[T]) -> T | None:
