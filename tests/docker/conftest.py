@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,21 +71,18 @@ def base(engine: DockerClient) -> str:
 
 @pytest.fixture
 def small(engine: DockerClient, tmp_path: Path) -> Iterator[Callable[..., recipes.Recipe]]:
-    """Make a recipe with nothing to install, of another's row: with its Dockerfile, or one of the test's."""
+    """Make a recipe of another's row, with a lock of the test's that may be empty, and its Dockerfile or the test's."""
     made: list[recipes.Recipe] = []
 
-    def make(name: str = "tensorflow-cpu", dockerfile: str | None = None) -> recipes.Recipe:
+    def make(name: str = "tensorflow-cpu", dockerfile: str | None = None, lock: str = "") -> recipes.Recipe:
         row = recipes.load()[name]
-        text = dockerfile or (row.folder / row.dockerfile).read_text()
         folder = tmp_path / f"images-{len(made)}"
-        folder.mkdir()
-        (folder / "Dockerfile").write_text(text)
-        (folder / "lock.txt").write_text("")
-        made.append(
-            dataclasses.replace(
-                row, folder=folder, dockerfile="Dockerfile", lock="lock.txt", framework=f"test-{len(made)}"
-            )
-        )
+        beside = (row.folder / row.dockerfile).parent
+        shutil.copytree(beside, folder / beside.name, ignore=shutil.ignore_patterns("__pycache__"))
+        if dockerfile:
+            (folder / row.dockerfile).write_text(dockerfile)
+        (folder / "lock.txt").write_text(lock)
+        made.append(dataclasses.replace(row, folder=folder, lock="lock.txt", framework=f"test-{len(made)}"))
         return made[-1]
 
     yield make
