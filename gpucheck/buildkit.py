@@ -20,8 +20,10 @@ from pathlib import Path
 from gpucheck.model import Failure, Say
 from gpucheck.recipes import Recipe
 from gpucheck.refusals import step_failed
+from gpucheck.wire import fields
 
-LAST_LINES = 12
+LINES = 400  # of a step, that are kept: pip lists all hashes of a package after its name
+CHUNK = 2**20
 NOISE = re.compile(
     r"--->|Removing intermediate container|\[internal\]|copy /context|\[Warning\] One or more build-args"
 )
@@ -31,8 +33,9 @@ PIP = {"PIP_INDEX_URL": "index-url", "PIP_EXTRA_INDEX_URL": "extra-index-url", "
 CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
 
 
-def host_files(ca_bundle: Path | None, environment: Mapping[str, str]) -> dict[str, bytes]:
-    """What the build needs of this host and the image does not keep: pip's settings and the CA bundle.
+def host_files(ca_bundle: Path | None, environment: Mapping[str, str], *, offline: bool = False) -> dict[str, bytes]:
+    """What the build needs of this host and the image does not keep: pip's settings and the CA bundle. Offline pip asks
+    no index and takes what is in host/wheels.
 
     Without `ca_bundle` the usual variables name it. Raises Failure where a bundle that was asked for is not there.
     """
@@ -41,6 +44,8 @@ def host_files(ca_bundle: Path | None, environment: Mapping[str, str]) -> dict[s
     named = (Path(environment[name]) for name in CA_VARIABLES if environment.get(name))
     bundle = ca_bundle or next((path for path in named if path.is_file()), None)
     settings = {key: environment[name] for name, key in PIP.items() if environment.get(name)}
+    if offline:
+        settings = {"no-index": "true", "find-links": "/run/host/wheels"}
     files = {}
     if bundle:
         files["host/ca.crt"] = bundle.read_bytes()
@@ -49,26 +54,53 @@ def host_files(ca_bundle: Path | None, environment: Mapping[str, str]) -> dict[s
     return {**files, "host/pip.conf": ("\n".join(lines) + "\n").encode()}
 
 
-def context(recipe: Recipe, host: Mapping[str, bytes], *, classic: bool = False) -> bytes:
-    """The tar that the engine builds from: the same bytes for the same content.
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A tar, made while it is sent: gigabytes of wheels are never in memory. The same bytes for the same content."""
 
-    For the classic builder the Dockerfile loses its mounts; `host` is copied in before the first RUN, and stays.
+    files: Mapping[str, bytes | Path]
+
+    def __len__(self) -> int:
+        members = ((len(head), member.size) for head, member, _ in self._members())
+        return sum(head + size + -size % tarfile.BLOCKSIZE for head, size in members) + 2 * tarfile.BLOCKSIZE
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Raises Failure where a file is changed meanwhile."""
+        for head, member, content in self._members():
+            yield head
+            sent = 0
+            with content.open("rb") if isinstance(content, Path) else io.BytesIO(content) as file:
+                while chunk := file.read(CHUNK):
+                    sent += len(chunk)
+                    yield chunk
+            if sent != member.size:
+                raise Failure(f"{member.name} changed while it was sent to the engine", "build again", 1)
+            yield b"\0" * (-sent % tarfile.BLOCKSIZE)
+        yield b"\0" * 2 * tarfile.BLOCKSIZE
+
+    def _members(self) -> Iterator[tuple[bytes, tarfile.TarInfo, bytes | Path]]:
+        folder = tarfile.TarInfo("host")
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        yield folder.tobuf(tarfile.PAX_FORMAT, "utf-8"), folder, b""
+        for name, content in sorted(self.files.items()):
+            member = tarfile.TarInfo(name)
+            member.size = content.stat().st_size if isinstance(content, Path) else len(content)
+            yield member.tobuf(tarfile.PAX_FORMAT, "utf-8"), member, content
+
+
+def context(recipe: Recipe, host: Mapping[str, bytes | Path], *, classic: bool = False) -> Context:
+    """What the engine builds from: the recipe's files and those of this host.
+
+    For the classic builder, which builds every stage, the Dockerfile loses its mounts and the stage for packs; `host`
+    is copied in before the first RUN, and stays.
     """
     dockerfile = (recipe.folder / recipe.dockerfile).read_bytes()
     if classic:
         text = re.sub(r"--mount=\S+\s+(\\\n\s*)?", "", dockerfile.decode())
+        text = re.sub(r"\nFROM \S+ AS wheels\n.*?(?=\nFROM )", "", text, flags=re.DOTALL)
         dockerfile = (text.replace("\nRUN ", "\nCOPY host /run/host\nRUN ", 1) if host else text).encode()
-    files = {recipe.dockerfile: dockerfile, recipe.lock: recipe.lock_path.read_bytes(), **host}
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        folder = tarfile.TarInfo("host")
-        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
-        tar.addfile(folder)
-        for name, content in sorted(files.items()):
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
+    files = {name: path.read_bytes() for name, path in recipe.files.items()}
+    return Context({**files, recipe.dockerfile: dockerfile, **host})
 
 
 @dataclass(slots=True)
@@ -77,11 +109,19 @@ class Step:
     cached: bool = False
     done: bool = False
     error: str = ""
-    lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
+    packages: int = 0  # that pip came to
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=LINES))
+
+    def take(self, line: str) -> None:
+        self.lines.append(line)
+        self.packages += line.lstrip().startswith(("Collecting ", "Processing "))  # the second: a wheel that is there
 
 
-def follow(answer: Iterable[bytes], say: Say) -> str:
-    """Say each step and line as it comes, and return the image's id. Raises Failure, also where the answer is torn."""
+def follow(answer: Iterable[bytes], say: Say, packages: int = 0) -> str:
+    """Say each step and line as it comes, and return the image's id. Raises Failure, also where the answer is torn.
+
+    `packages` are in the lock: a step in which pip names them is done by so much.
+    """
     steps: dict[str, Step] = {}
     image = None
     for line in answer:
@@ -90,7 +130,7 @@ def follow(answer: Iterable[bytes], say: Say) -> str:
         try:
             row = json.loads(line)
             if row.get("id") == "moby.buildkit.trace":
-                _trace(base64.b64decode(row["aux"]), steps, say)
+                _trace(base64.b64decode(row["aux"]), steps, say, packages)
                 continue
         except (ValueError, IndexError) as error:
             raise Failure("the engine's report of the build is torn", "is it still running?", 1) from error
@@ -108,30 +148,30 @@ def follow(answer: Iterable[bytes], say: Say) -> str:
     return str(image)
 
 
-def _trace(message: bytes, steps: dict[str, Step], say: Say) -> None:
+def _trace(message: bytes, steps: dict[str, Step], say: Say, packages: int) -> None:
     """Take up one StatusResponse: 1 = vertexes, 3 = logs."""
-    for number, part in _fields(message):
-        row = dict(_fields(part)) if number in (1, 3) and isinstance(part, bytes) else {}
+    for number, part in fields(message):
+        row = dict(fields(part)) if number in (1, 3) and isinstance(part, bytes) else {}
         if number == 1 and row:  # Vertex: 1 digest, 3 name, 4 cached, 5 started, 6 completed, 7 error
-            step = steps.setdefault(_text(row[1]), Step(_short(_text(row.get(3, b"")))))
+            step = steps.setdefault(_text(row[1]), Step(short(_text(row.get(3, b"")))))
             known, ended = step.done, 6 in row
             step.cached, step.done, step.error = bool(row.get(4)), ended, _text(row.get(7, b""))
             if not known and (ended or 5 in row) and not NOISE.match(step.name):
                 note = ": failed" if step.error else ": cached" if step.cached else ": done" if ended else ""
-                say(step.name + note, _share(steps))
+                say(step.name + note, _share(steps, packages))
         elif number == 3 and row:  # VertexLog: 1 vertex, 4 message
             step = steps.setdefault(_text(row[1]), Step(""))
             for line in _text(row.get(4, b"")).splitlines():
                 if line.strip():
-                    step.lines.append(line.rstrip())
-                    say(line.strip(), _share(steps))
+                    step.take(line.rstrip())
+                    say(line.strip(), _share(steps, packages))
 
 
 def _classic(text: str, steps: dict[str, Step], say: Say) -> None:
     """Take up a line of the classic builder: "Step 3/9 : RUN ...", and what the step prints."""
     for line in filter(None, map(str.strip, ANSI.sub("", text).splitlines())):
         if match := re.match(r"(?:Step|STEP) (\d+)/(\d+) ?: (.*)", line):
-            steps[line] = Step(_short(match[3]))
+            steps[line] = Step(short(match[3]))
             say(line, (int(match[1]) - 1) / int(match[2]))
         elif not NOISE.match(line):
             if steps:
@@ -139,45 +179,16 @@ def _classic(text: str, steps: dict[str, Step], say: Say) -> None:
             say(line, None)
 
 
-def _short(name: str) -> str:
+def short(name: str) -> str:
     """A step's name without what only BuildKit needs to know."""
     return " ".join(re.sub(r"--mount=\S+", "", name).split())
 
 
-def _share(steps: Mapping[str, Step]) -> float:
-    return sum(step.done for step in steps.values()) / len(steps)
+def _share(steps: Mapping[str, Step], packages: int) -> float:
+    """Unpacking them all takes about as long as fetching them."""
+    done = (1.0 if step.done else min(0.5, step.packages / max(1, 2 * packages)) for step in steps.values())
+    return sum(done) / len(steps)
 
 
 def _text(value: int | bytes) -> str:
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
-
-
-def _fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
-    """(number, value) of a protobuf message. Raises IndexError or ValueError where it is torn."""
-    at = 0
-
-    def varint() -> int:
-        nonlocal at
-        value = shift = 0
-        while True:
-            byte = message[at]
-            at += 1
-            value |= (byte & 0x7F) << shift
-            shift += 7
-            if byte < 0x80:
-                return value
-
-    while at < len(message):
-        key = varint()
-        kind = key & 7
-        if kind == 0:
-            yield key >> 3, varint()
-            continue
-        size = {1: 8, 2: -1, 5: 4}.get(kind, 0)
-        if not size:
-            raise ValueError(f"wire type {kind}")
-        size = varint() if size < 0 else size
-        if at + size > len(message):
-            raise ValueError("torn")
-        yield key >> 3, message[at : at + size]
-        at += size

@@ -52,9 +52,10 @@ from gpucheck import refusals
         ),
         (
             'failed to do request: Head "https://registry.example/v2/": dial tcp: lookup registry: no such host',
-            "could not be fetched",
-            "--base",
+            "no connection to the registry registry.example",
+            "gpucheck pack",
         ),
+        ("toomanyrequests: You have reached your pull rate limit", "could not be fetched", "--base"),
         (
             "executor failed running [/bin/sh -c true]: network bridge not found",
             "no network of its own",
@@ -80,6 +81,8 @@ def test_what_the_engine_says_becomes_a_sentence_and_a_tip(text: str, seen: str,
         ("THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE.", "locked"),
         ("ERROR: No matching distribution found for tensorflow-cpu==2.21.0", "Python"),
         ("Error: No module named venv", "python3-venv"),
+        ("'ProxyError('Cannot connect to proxy.', NewConnectionError('x'))': /simple/six/", "HTTPS_PROXY names it"),
+        ("WARNING: The repository located at x is not a trusted or secure host and is being ignored.", "TRUSTED_HOST"),
         ("boom", "last words"),
     ],
 )
@@ -94,3 +97,63 @@ def test_a_step_that_the_engine_failed_is_not_blamed() -> None:
     failed = refusals.step_failed("RUN true", "failed to solve: no space left on device", ())
     assert not isinstance(failed, refusals.BuildFailed)
     assert "disk is full" in str(failed)
+
+
+PIP = "RUN pip install"
+REFUSED = "after connection broken by 'NewConnectionError(': Failed to establish a new connection: [Errno -3] "
+NEWER = REFUSED + "HTTPSConnection(host='files.example', port=443)"
+
+
+@pytest.mark.parametrize(
+    ("line", "indexes", "host"),
+    [
+        (REFUSED, (None, None), "pypi.org"),
+        (REFUSED, ("https://user:secret@index.example/simple", None), "index.example"),
+        (REFUSED, (None, "https://download.example/cpu"), "pypi.org or download.example"),
+        (NEWER, (None, None), "files.example"),
+    ],
+)
+def test_an_index_that_was_not_reached_is_named(line: str, indexes: tuple[str | None, ...], host: str) -> None:
+    failed = refusals.step_failed(PIP, "exit code: 1", (line, "ERROR: No matching distribution found for six"))
+    assert isinstance(failed, refusals.BuildFailed)
+    assert not failed.is_without_wheel
+    told = refusals.without_index(failed, *indexes)
+    assert told is not None
+    assert str(told).startswith(f"no connection to the package index {host}: the build failed in this step: {PIP}")
+    assert "secret" not in str(told)
+    assert "--network host" in told.tip
+    assert "gpucheck pack" in told.tip
+
+
+@pytest.mark.parametrize(
+    ("step", "line"),
+    [("RUN curl", REFUSED), (PIP, f"ProxyError('Cannot connect to proxy.', {REFUSED})"), (PIP, "boom")],
+)
+def test_no_index_is_blamed_for_another_failure(step: str, line: str) -> None:
+    failed = refusals.step_failed(step, "exit code: 1", (line,))
+    assert isinstance(failed, refusals.BuildFailed)
+    assert refusals.without_index(failed, None) is None
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "https://files.example/packages/ab/six-1.17.0-py3-none-any.whl#sha256=00",
+        "file:///w/six-1.17.0-py3-none-any.whl",
+    ],
+)
+def test_a_file_that_is_not_the_locked_one_is_named_however_long_its_list_of_hashes(source: str) -> None:
+    """As pip 23.0 says it."""
+    hashes = [f"        Expected     or {n:064x}" for n in range(60)]
+    lines = (
+        "ERROR: THESE PACKAGES DO NOT MATCH THE HASHES FROM THE REQUIREMENTS FILE. If you have updated the package "
+        "versions, please update the hashes. Otherwise, examine the package contents carefully.",
+        f"    six==1.17.0 from {source} (from -r /opt/lock.txt (line 1)):",
+        *hashes,
+        "             Got        00",
+    )
+    failed = refusals.step_failed(PIP, "exit code: 1", lines)
+    assert str(failed).startswith("six-1.17.0-py3-none-any.whl is not the file that was locked: ")
+    assert isinstance(failed, refusals.BuildFailed)
+    assert failed.last_lines == lines[-refusals.LAST_LINES :]
+    assert failed.exit_code == 1
