@@ -34,7 +34,8 @@ def gpucheck(unpacked: Path, *arguments: str) -> subprocess.CompletedProcess[str
 def test_what_ships(unpacked: Path) -> None:
     names = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*")}
     for needed in ("images/recipes.toml", "images/wheels/Dockerfile", "payloads/tensorflow.py", "py.typed",
-                   "data/report.schema.json", "images/locks/tensorflow-cpu.txt"):  # fmt: skip
+                   "data/report.schema.json", "images/locks/tensorflow-cpu.txt",
+                   "images/locks/tensorflow-cpu.txt.cdx.json", "records.py"):  # fmt: skip
         assert f"gpucheck/{needed}" in names
     assert not [name for name in names if "tests/" in name or name.endswith(".pyc")]
 

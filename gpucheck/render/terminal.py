@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -33,14 +33,19 @@ MOST_NAMES = 6  # of the rules that wait for one cause
 
 def render(reports: Sequence[Report]) -> str:
     """In colour and at the terminal's width where stdout is one and NO_COLOR is not set; plain text otherwise."""
+    return page(_report(report) for report in reports)
+
+
+def page(parts: Iterable[RenderableType]) -> str:
+    """What Rich makes of them, as render() says."""
     terminal = sys.stdout.isatty()
     page = io.StringIO()
     console = Console(
         file=page, force_terminal=terminal, no_color=bool(os.environ.get("NO_COLOR")) or not terminal, highlight=False,
         width=None if terminal else PLAIN_WIDTH, emoji=False, soft_wrap=not terminal,
     )  # fmt: skip
-    for report in reports:
-        console.print(_report(report), crop=False)
+    for part in parts:
+        console.print(part, crop=False)
     return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 
 
@@ -72,17 +77,17 @@ def _headline(report: Report) -> Text:
     if system:
         about += [system.os or "unknown system", f"kernel {system.kernel}"]
     style = {0: "bold green", 1: "bold red"}.get(report.exit_code, "bold yellow")
-    return Text.assemble((_printable(" · ".join(about)), "dim"), "\n", (_printable(report.verdict), style))
+    return Text.assemble((printable(" · ".join(about)), "dim"), "\n", (printable(report.verdict), style))
 
 
 def _fix(report: Report, finding: Finding) -> list[RenderableType]:
     if not finding.remedy:
         return []
     system = report.facts.known.get(System)
-    lines = [Text("fix: ", style="bold").append(_printable(finding.remedy.text), style="not bold")]
+    lines = [Text("fix: ", style="bold").append(printable(finding.remedy.text), style="not bold")]
     commands = finding.remedy.commands_for(system.os_family if system else None)
     # Never wrapped: what is pasted must be whole.
-    lines += [Text(f"  $ {_printable(command)}", style="cyan", no_wrap=True, overflow="ignore") for command in commands]
+    lines += [Text(f"  $ {printable(command)}", style="cyan", no_wrap=True, overflow="ignore") for command in commands]
     if finding.remedy.url:
         lines.append(Text(f"  see {finding.remedy.url}", no_wrap=True, overflow="ignore"))
     lines.append(Text(f"  then: {finding.remedy.verify} · why: gpucheck explain {finding.rule}", style="dim"))
@@ -95,7 +100,7 @@ def _row(finding: Finding) -> RenderableType:
         mark, style = "!", "yellow"
     message = finding.message + (f" ({', '.join(finding.affects)})" if finding.affects else "")
     title = Text(finding.title, style="dim" if finding.status is Status.SKIP else "")
-    return _hanging(mark, style, title.append(f": {_printable(message)}", style="dim"))
+    return _hanging(mark, style, title.append(f": {printable(message)}", style="dim"))
 
 
 def _hanging(mark: str, style: str, text: Text) -> RenderableType:
@@ -106,7 +111,7 @@ def _hanging(mark: str, style: str, text: Text) -> RenderableType:
     return Padding(row, (0, 0, 0, 2))
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """What came from a machine cannot steer the terminal."""
     return "".join(char if char.isprintable() else " " for char in text)
 
