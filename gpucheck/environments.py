@@ -93,6 +93,17 @@ def clean_environment(**more: str) -> dict[str, str]:
     return {**mine, "PYTHONNOUSERSITE": "1", "PYTHONSAFEPATH": "1", "PYTHONUNBUFFERED": "1", **more}
 
 
+def nvidia_libraries(python: Path) -> dict[str, str]:
+    """The variable that lets TensorFlow's wheel find NVIDIA's wheels in that environment; {} where it has none.
+
+    libtensorflow_framework.so.2 (2.21) opens libcusolver, which is not on its RUNPATH, and uses no GPU without it. The
+    image has a line for the linker's cache instead (images/wheels/Dockerfile).
+    """
+    folders = sorted(map(str, python.parent.parent.glob("lib/python3*/site-packages/nvidia/*/lib")))
+    given = [os.environ["LD_LIBRARY_PATH"]] if os.environ.get("LD_LIBRARY_PATH") else []
+    return {"LD_LIBRARY_PATH": ":".join([*folders, *given])} if folders else {}
+
+
 def _interpreter(pythons: Sequence[str]) -> tuple[str, str]:
     """Its path and its version."""
     own = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -231,3 +231,13 @@ def test_an_index_that_does_not_answer_is_not_one_without_the_wheel() -> None:
     with pytest.raises(Failure) as failed:
         environments._pip(["sh", "-c", 'echo "$1"; exit 1', "sh", said], 0, 1, quiet, "it is elsewhere")
     assert "reachable" in failed.value.tip
+
+
+def test_nvidia_s_wheels_are_named_for_tensorflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LD_LIBRARY_PATH", "/given")
+    python = tmp_path / "bin" / "python"
+    assert environments.nvidia_libraries(python) == {}
+    folders = [tmp_path / f"lib/python3.11/site-packages/nvidia/{name}/lib" for name in ("cublas", "cusolver")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+    assert environments.nvidia_libraries(python) == {"LD_LIBRARY_PATH": f"{folders[0]}:{folders[1]}:/given"}

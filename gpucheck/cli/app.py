@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpucheck import __version__
-from gpucheck.cli import Interrupted, build, doctor, explain, prove, verify
+from gpucheck.cli import Interrupted, build, doctor, explain, images, pack, prove, verify
 from gpucheck.cli.screen import complain
 from gpucheck.model import Failure
 
@@ -34,6 +34,8 @@ app.command()(build.build)
 app.command()(verify.verify)
 app.command()(prove.prove)
 app.command()(explain.explain)
+app.command()(pack.pack)
+app.add_typer(images.app, name="images")
 
 
 def _version(asked: bool) -> None:
