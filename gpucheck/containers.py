@@ -5,48 +5,30 @@ Files go in and come out as archives, never as mounts, so that an engine on anot
 
 from __future__ import annotations
 
-import json
-import math
-import os
 import secrets
+import shutil
 import tempfile
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from gpucheck import archives, buildkit, gpu_requests, logs
-from gpucheck.facts import Version
+from gpucheck import archives, building, gpu_requests, logs, running
 from gpucheck.model import Failure, Say
+from gpucheck.podman import Podman
 from gpucheck.recipes import Recipe
-from gpucheck.refusals import BuildFailed, sentence, told, unreachable
+from gpucheck.refusals import told, unreachable
+from gpucheck.running import Ran
 
 if TYPE_CHECKING:
     from docker import DockerClient
-    from docker.models.containers import Container
 
-LABEL = "io.gpucheck"
-BASE_LABEL = "org.opencontainers.image.base.name"
-LAST_LINES = 12
-BUILDKIT_API = Version("1.39")
-PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
-SHARED_MEMORY = 2**30  # bytes of /dev/shm: Docker's 64 MiB are too few for data loaders and NCCL
-PROCESSES = 4096
-MEMORY_SHARE = 0.9  # of the engine's machine: the run is killed before the machine is
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Ran:
-    exit_code: int  # 128 + the signal where one ended it
-    image_id: str
-    recipe: str | None  # the image's own label
-    seconds: float
-    oom_killed: bool
-    last_lines: tuple[str, ...]
+LABEL = building.LABEL
+LAST_LINES = running.LAST_LINES
+SHARED_MEMORY = running.SHARED_MEMORY
+Engine: TypeAlias = "DockerClient | Podman"
 
 
 def connect(timeout: int = 60) -> DockerClient:
@@ -61,22 +43,81 @@ def connect(timeout: int = 60) -> DockerClient:
         raise unreachable(error) from error
 
 
-def find_image(recipe: Recipe, client: DockerClient | None = None, base: str | None = None) -> str | None:
+def choose(where: str, say: Say) -> Engine:
+    """The engine for `where`: "docker", "podman", or "auto", which is Podman where no Docker Engine answers and there
+    is a Podman; the choice is said. Raises Failure.
+    """
+    if where == "podman":
+        return Podman()
+    try:
+        return connect()
+    except Failure as failed:
+        if where == "docker" or not shutil.which("podman"):
+            raise
+        podman = Podman()
+        say(f"{failed}: Podman {podman.version} is used", None)
+        return podman
+
+
+def is_local(client: Engine) -> bool:
+    """Whether the engine is on this machine: what is known of this machine's GPUs and disk is then known of its."""
+    if isinstance(client, Podman):
+        return client.is_local
+    return bool(client.api.base_url == "http+docker://localhost")
+
+
+@contextmanager
+def connected(client: DockerClient | None) -> Iterator[DockerClient]:
+    """The caller's connection, or one for the block."""
+    engine = client or connect()
+    try:
+        yield engine
+    finally:
+        if client is None:
+            engine.close()
+
+
+def find_image(recipe: Recipe, client: Engine | None = None, base: str | None = None) -> str | None:
     """The id of the recipe's image on the engine; None where there is none, the recipe has changed since, or it was
     built on another base than the one given.
     """
+    if isinstance(client, Podman):
+        return client.find_image(recipe, base)
     from docker.errors import ImageNotFound
 
-    with _engine(client) as engine, told("the search for the image"), suppress(ImageNotFound):
+    with connected(client) as engine, told("the search for the image"), suppress(ImageNotFound):
         image = engine.images.get(recipe.image_tag)
         changed = image.labels.get(f"{LABEL}.digest") != recipe.digest
-        if not changed and base in (None, image.labels.get(BASE_LABEL)):
+        if not changed and base in (None, image.labels.get(building.BASE_LABEL)):
             return str(image.id)
     return None
 
 
-def fetch_image(name: str, client: DockerClient, say: Say) -> str:
+def environment_of(image: str, client: Engine) -> dict[str, str]:
+    """The environment variables that the image sets. Raises Failure."""
+    if isinstance(client, Podman):
+        return client.environment_of(image)
+    with told("the search for the image"):
+        own: list[str] = client.images.get(image).attrs["Config"].get("Env") or []
+    return dict(row.partition("=")[::2] for row in own)
+
+
+def labels_of(image: str, client: Engine) -> dict[str, str] | None:
+    """An image's labels; None where there is no such image. Raises Failure."""
+    if isinstance(client, Podman):
+        found = client.image(image)
+        return found["Labels"] if found else None
+    from docker.errors import ImageNotFound
+
+    with told("the search for the image"), suppress(ImageNotFound):
+        return dict((client.images.get(image).attrs.get("Config") or {}).get("Labels") or {})
+    return None
+
+
+def fetch_image(name: str, client: Engine, say: Say) -> str:
     """The id of anybody's image, pulled where the engine has none of that name. Raises Failure."""
+    if isinstance(client, Podman):
+        return client.fetch_image(name, say)
     from docker.errors import APIError, ImageNotFound
 
     with told("the search for the image"):
@@ -93,45 +134,29 @@ def fetch_image(name: str, client: DockerClient, say: Say) -> str:
 
 def build(
     recipe: Recipe, *, base: str | None = None, ca_bundle: Path | None = None, bake_ca: bool = False,
-    network: str | None = None, say: Say = lambda _line, _share: None, client: DockerClient | None = None,
+    network: str | None = None, plan: str | None = None, pack: Path | None = None,
+    say: Say = lambda _line, _share: None, client: Engine | None = None,
 ) -> str:  # fmt: skip
-    """Build the recipe's image with the engine's BuildKit, or its classic builder; its id. Raises Failure."""
-    host = buildkit.host_files(ca_bundle, os.environ)
-    if bake_ca and "host/ca.crt" not in host:
-        raise Failure("there is no CA bundle to bake into the image", "`--ca-bundle FILE` names it")
-    arguments = {name: os.environ[name] for name in PROXIES if os.environ.get(name)}
-    arguments |= {**recipe.arguments, "BASE": base or recipe.base, "DIGEST": recipe.digest}
-    arguments |= {"BAKE_CA": "1"} if bake_ca else {}
-    with _engine(client) as engine, told("the build"):
-        classic = Version(engine.api.api_version) < BUILDKIT_API
-        if classic and not bake_ca:
-            if ca_bundle:
-                raise Failure("without BuildKit in the engine a CA bundle stays in the image", "allow it: `--bake-ca`")
-            host = {}
-        if network is None and not any(known.attrs["Driver"] == "bridge" for known in engine.networks.list()):
-            network = "host"  # an engine without a bridge, as scripts/engine starts one
-        query = {
-            "t": recipe.image_tag, "dockerfile": recipe.dockerfile, "buildargs": json.dumps(arguments), "rm": "1",
-            "forcerm": "1", "version": "1" if classic else "2", **({"networkmode": network} if network else {}),
-        }  # fmt: skip
-        url = f"{engine.api.base_url}/v{engine.api.api_version}/build"
-        body = buildkit.context(recipe, host, classic=classic)
-        tar = {"Content-Type": "application/x-tar"}
-        with engine.api.post(url, params=query, data=body, headers=tar, stream=True) as answer:
-            if not answer.ok:
-                raise Failure(*sentence(answer.json().get("message", "")), 1)
-            try:
-                return buildkit.follow(answer.iter_lines(), say)
-            except BuildFailed as failed:
-                if recipe.hint and any("No matching distribution" in line for line in failed.last_lines):
-                    failed.tip = recipe.hint
-                raise
+    """Build the recipe's image with the engine's BuildKit, its classic builder, or Podman; its id. Raises Failure.
+
+    `plan` is why this recipe was chosen; the image keeps it as a label. `pack` is a folder that packs.pack made of this
+    recipe: everything comes from there, and the build has no network.
+    """
+    if isinstance(client, Podman):
+        return client.build(
+            recipe, base=base, ca_bundle=ca_bundle, bake_ca=bake_ca, network=network, plan=plan, pack=pack, say=say
+        )
+    with connected(client) as engine, told("the build"):
+        return building.build(
+            engine, recipe, base=base, ca_bundle=ca_bundle, bake_ca=bake_ca, network=network, plan=plan, pack=pack,
+            say=say,
+        )  # fmt: skip
 
 
 def run(
     image: str, command: Sequence[str], *, gpus: bool, files_in: Mapping[str, Path] | None = None,
     collect: Mapping[str, Path] | None = None, environment: Mapping[str, str] | None = None,
-    timeout: float | None = None, say: Say = lambda _line, _share: None, client: DockerClient | None = None,
+    timeout: float | None = None, say: Say = lambda _line, _share: None, client: Engine | None = None,
     started: Callable[[str], None] = lambda _id: None,
 ) -> Ran:  # fmt: skip
     """Run a command in a container without network, and remove the container, whatever happens. Raises Failure.
@@ -144,14 +169,20 @@ def run(
     """
     from docker.types import LogConfig
 
+    if isinstance(client, Podman):
+        return client.run(
+            image, command, gpus=gpus, files_in=files_in or {}, collect=collect or {}, environment=environment or {},
+            timeout=timeout, say=say, started=started,
+        )  # fmt: skip
     name = f"gpucheck-{secrets.token_hex(6)}"
-    with _engine(client) as engine, told("the run"), _removed(engine, name):
+    with connected(client) as engine, told("the run"), _removed(engine, name):
         container = engine.containers.create(
             image, list(command[1:]), entrypoint=list(command[:1]), name=name, labels={LABEL: "run"},
             environment=dict(environment or {}),
             user=str(archives.USER), cap_drop=["ALL"], security_opt=["no-new-privileges"], network_mode="none",
             log_config=LogConfig(type=LogConfig.types.JSON),  # another engine-wide driver may not be readable
-            mem_limit=int(engine.info()["MemTotal"] * MEMORY_SHARE), pids_limit=PROCESSES, shm_size=SHARED_MEMORY,
+            mem_limit=int(engine.info()["MemTotal"] * running.MEMORY_SHARE), pids_limit=running.PROCESSES,
+            shm_size=SHARED_MEMORY,
             device_requests=gpu_requests.every_gpu(engine) if gpus else None,
         )  # fmt: skip
         if files_in:
@@ -162,7 +193,10 @@ def run(
         started(str(container.id))
         container.start()
         began = time.monotonic()
-        with _deadline(timeout, container) as too_long, closing(logs.output(engine, container, follow=1)) as lines:
+        with (
+            running.deadline(timeout, container.kill) as too_long,
+            closing(logs.output(engine, container, follow=1)) as lines,
+        ):
             for line in lines:
                 say(line, None)
             code = container.wait()["StatusCode"]
@@ -180,17 +214,6 @@ def run(
 
 
 @contextmanager
-def _engine(client: DockerClient | None) -> Iterator[DockerClient]:
-    """The caller's connection, or one for the block."""
-    engine = client or connect()
-    try:
-        yield engine
-    finally:
-        if client is None:
-            engine.close()
-
-
-@contextmanager
 def _removed(client: DockerClient, name: str) -> Iterator[None]:
     """Remove the container at the end, by its name: an interrupted create tells no id."""
     from docker.errors import NotFound
@@ -200,23 +223,3 @@ def _removed(client: DockerClient, name: str) -> Iterator[None]:
     finally:
         with suppress(NotFound):
             client.api.remove_container(name, force=True, v=True)
-
-
-@contextmanager
-def _deadline(seconds: float | None, container: Container) -> Iterator[threading.Event]:
-    """Kill the container after so many seconds, which ends its output; the event tells that it was so."""
-    passed = threading.Event()
-
-    def end() -> None:
-        passed.set()
-        with suppress(Exception):  # it may have ended, or the engine: the main thread finds out
-            container.kill()
-
-    timer = threading.Timer(min(seconds or math.inf, threading.TIMEOUT_MAX), end)
-    timer.daemon = True
-    if seconds:
-        timer.start()
-    try:
-        yield passed
-    finally:
-        timer.cancel()

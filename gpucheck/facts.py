@@ -292,6 +292,7 @@ class Docker:
     storage_driver: str | None
     rootless: bool
     warnings: tuple[str, ...]
+    podman: Version | None = None  # its own command's, asked where no Docker Engine answered
 
 
 @fact

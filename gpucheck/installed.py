@@ -8,16 +8,11 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from gpucheck import building, codec, containers, locks
 from gpucheck.facts import fact
 from gpucheck.model import Failure, Say
 from gpucheck.recipes import Recipe
-from gpucheck.refusals import told
-
-if TYPE_CHECKING:
-    from docker import DockerClient
 
 VENV, SHARE = "/opt/venv", "/usr/share/gpucheck"  # of images/wheels/Dockerfile
 INSIDE = "/opt/gpucheck-check"
@@ -56,7 +51,7 @@ class Checked:
     examined: str  # what was looked at, in a sentence
 
 
-def check(image: str, recipe: Recipe, client: DockerClient, say: Say = lambda _line, _share: None) -> Checked:
+def check(image: str, recipe: Recipe, client: containers.Engine, say: Say = lambda _line, _share: None) -> Checked:
     """Compare an image with its recipe: labels, base, and in a container of it, without network, each installed file
     with the RECORD of its package and the packages with the lock. Raises Failure where the image cannot be examined.
 
@@ -65,14 +60,9 @@ def check(image: str, recipe: Recipe, client: DockerClient, say: Say = lambda _l
     nothing. Outside of site-packages it sees only what a RECORD lists: nothing of the base, nor what runs at its start.
     That the wheels were the lock's was proven by pip while building, which installs no file with another hash.
     """
-    from docker.errors import ImageNotFound
-
-    with told("the check"):
-        try:
-            attributes = client.images.get(image).attrs
-        except ImageNotFound as error:
-            raise Failure(f"there is no image {image}", f"`gpucheck build {recipe.name}` builds it", 1) from error
-    labels = (attributes.get("Config") or {}).get("Labels") or {}
+    labels = containers.labels_of(image, client)
+    if labels is None:
+        raise Failure(f"there is no image {image}", f"`gpucheck build {recipe.name}` builds it", 1)
     records = _examined(image, client, say)
     problems = (*_labels(labels, recipe), *_packages(records, recipe), *_files(records), *_shipped(records, recipe))
     python = records.environment.get("python_full_version")
@@ -83,7 +73,7 @@ def check(image: str, recipe: Recipe, client: DockerClient, say: Say = lambda _l
     return Checked(problems=problems, examined=examined)
 
 
-def _examined(image: str, client: DockerClient, say: Say) -> Records:
+def _examined(image: str, client: containers.Engine, say: Say) -> Records:
     command = [
         f"{VENV}/bin/python",
         "-I",

@@ -9,7 +9,7 @@ import shutil
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpucheck import codec, compat, containers, engine, following, keeping, recipes, sampling
 from gpucheck.facts import Facts, Nvml, Pci
@@ -22,13 +22,9 @@ from gpucheck.sieve import Filter
 from gpucheck.streams import HEAD
 from gpucheck.witnesses.command import PROVE_WITNESSES
 
-if TYPE_CHECKING:
-    from docker import DockerClient
-
 PAYLOADS = Path(__file__).with_name("payloads")
 HOOK = "payloads/hook"  # in the folder of a run's programs; sitecustomize.py is there
 INSIDE = "/opt/gpucheck"  # the folder of a run in its container
-LOCAL = "http+docker://localhost"  # how docker-py calls an engine on this machine
 # Empty files by which the hook tells what of the output is ours (payloads/hook/marks.py).
 SWITCHED_ON, PLACEMENT_WANTED, PROFILER_WANTED = "switched-on", "placement-is-wanted", "profiler-is-wanted"
 NOT_FOUND, NOT_EXECUTABLE = 127, 126  # exit codes, as of shells
@@ -157,11 +153,10 @@ def _in_container(
         head.extend(passed[: max(0, HEAD - len(head))])
         os.write(1, passed)
 
-    with closing(containers.connect()) as client:
-        if client.api.base_url != LOCAL:
+    with closing(containers.choose("auto", say)) as client:
+        if not containers.is_local(client):
             raise Failure("the Docker Engine is on another machine, whose GPUs are not seen from here", "run it there")
         image, recipe = _image(name, client, say)
-        own: list[str] = client.images.get(image).attrs["Config"].get("Env") or []
         with sampling.watching(evidence) as watch:
 
             def started(container: str) -> None:
@@ -175,7 +170,7 @@ def _in_container(
             ran = containers.run(
                 image, command, gpus=gpus and wish.device == "gpu", files_in=files, timeout=wish.timeout, say=said,
                 collect={f"{INSIDE}/evidence": evidence}, client=client, started=started,
-                environment=observed(dict(row.partition("=")[::2] for row in own), INSIDE, f"{INSIDE}/evidence"),
+                environment=observed(containers.environment_of(image, client), INSIDE, f"{INSIDE}/evidence"),
             )  # fmt: skip
     (evidence / "command.out.gz").write_bytes(gzip.compress(head))
     return image, {
@@ -185,7 +180,7 @@ def _in_container(
     }  # fmt: skip
 
 
-def _image(name: str, client: DockerClient, say: Say) -> tuple[str, str | None]:
+def _image(name: str, client: containers.Engine, say: Say) -> tuple[str, str | None]:
     """The image's id, and the recipe that it was asked for by."""
     book = recipes.load()
     foreign = recipes.foreign(book, name)

@@ -8,9 +8,22 @@ from collections.abc import Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from gpucheck import codec, compat, containers, datasets, engine, environments, keeping, plans, recipes, sampling
+from gpucheck import (
+    codec,
+    compat,
+    containers,
+    datasets,
+    engine,
+    environments,
+    keeping,
+    machines,
+    offers,
+    plans,
+    recipes,
+    sampling,
+)
 from gpucheck.facts import Docker, Driver, Facts, Kernel, Nvml, Pci
 from gpucheck.host import Host
 from gpucheck.model import Failure, Report, Say
@@ -19,12 +32,8 @@ from gpucheck.recipes import Recipe
 from gpucheck.rules import ANSWER, RUN_RULES
 from gpucheck.witnesses import WITNESSES
 
-if TYPE_CHECKING:
-    from docker import DockerClient
-
 PAYLOADS = Path(__file__).with_name("payloads")
 INSIDE = "/opt/gpucheck"  # the folder of a run in its container
-LOCAL = "http+docker://localhost"  # how docker-py calls an engine on this machine
 ELSEWHERE = "the Docker Engine is on another machine"
 BACKENDS = ("tensorflow", "torch", "jax")  # Keras's; the first is the default
 CUDA_CACHE = "/tmp/cuda"  # noqa: S108 - in the container, whose user may have no home to write to
@@ -43,7 +52,7 @@ class Wish:
     backend: str | None = None  # Keras's
     device: str = "gpu"
     devices: int = 1
-    where: str = "auto"  # auto, docker or host
+    where: str = "auto"  # auto, docker, podman or host
     python: str | None = None  # an interpreter that has the framework, instead of an environment of our own
     image: str | None = None  # the name of a recipe of ours, or anybody's image
     base: str | None = None
@@ -82,8 +91,8 @@ def verify(wish: Wish, host: Host, cache: Path, say: Say) -> Report:
         wish.data, cache, lambda done, whole: say("fetching CIFAR-10", done / whole if whole else None)
     )
     with keeping.folder(wish.keep) as evidence, ExitStack() as stack:
-        client = None if why_host else stack.enter_context(closing(containers.connect()))
-        elsewhere = ELSEWHERE if client and client.api.base_url != LOCAL else None
+        client = None if why_host else stack.enter_context(closing(containers.choose(wish.where, say)))
+        elsewhere = ELSEWHERE if client and not containers.is_local(client) else None
         if elsewhere:
             facts = _of_another_machine(facts, wish)
         plan = None if foreign or wish.python else _plan(wish, book, facts)
@@ -111,7 +120,9 @@ def _plan(wish: Wish, book: Mapping[str, Recipe], facts: Facts) -> plans.Plan:
     """Raises Failure."""
     if wish.image:
         return plans.Plan(recipe=recipes.find(book, wish.image), reason="named")
-    return plans.choose(book, facts, framework=wish.framework, device=wish.device, backend=wish.backend)
+    wanted = offers.Wish(framework=wish.framework, device=wish.device, backend=wish.backend)
+    tables = compat.load()
+    return plans.choose(book, machines.machine_of(facts, tables), wanted, tables)
 
 
 def rejudge(evidence: Path) -> Report:
@@ -129,7 +140,9 @@ def _why_host(wish: Wish, facts: Facts) -> str | None:
     if wish.where == "host":
         return "as asked"
     docker = facts.known.get(Docker)
-    if docker and docker.server:
+    if wish.where == "podman" or (docker and docker.server):
+        return None
+    if wish.where == "auto" and docker and docker.podman:
         return None
     reason = (docker.error if docker else facts.unknown.get(Docker)) or "Docker is not installed"
     if wish.where == "docker":
@@ -179,6 +192,8 @@ def _on_host(
     started = keeping.now()
     argv = [str(python), *_arguments(wish, str(evidence), str(data.folder) if data.folder else None)]
     environment = environments.clean_environment(PYTHONPATH=str(evidence / "program"))
+    if recipe and "tensorflow" in wish.frameworks:
+        environment |= environments.nvidia_libraries(Path(python))
     ended = environments.run(
         argv, environment, evidence / "payload.err", _with_share(say), wish.timeout, lambda pid: watch.follow(pid=pid)
     )
@@ -191,7 +206,7 @@ def _on_host(
 
 def _in_container(
     wish: Wish, plan: plans.Plan | None, foreign: str | None, data: datasets.Dataset, evidence: Path,
-    client: DockerClient, facts: Facts, watch: sampling.Watch, say: Say,
+    client: containers.Engine, facts: Facts, watch: sampling.Watch, say: Say,
 ) -> tuple[str, dict[str, Any]]:  # fmt: skip
     """The id of the image that was asked for, and what ran.json says of the run."""
     files = {f"{INSIDE}/payloads": evidence / "program" / "payloads"}
@@ -200,7 +215,13 @@ def _in_container(
     if plan:
         recipe = plan.recipe
         image = containers.find_image(recipe, client, wish.base) or containers.build(
-            recipe, base=wish.base, ca_bundle=wish.ca_bundle, network=wish.network, say=say, client=client
+            recipe,
+            base=wish.base,
+            ca_bundle=wish.ca_bundle,
+            network=wish.network,
+            plan=plan.reason,
+            say=say,
+            client=client,
         )
         gpus = recipe.device == "cuda"
     else:

@@ -10,12 +10,14 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from gpucheck import containers, gpu_requests, logs, recipes
+from gpucheck import building, containers, gpu_requests, logs, recipes, running
 from gpucheck.model import Failure
 
 CPU = recipes.load()["tensorflow-cpu"]
@@ -87,7 +89,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
     path = str(tmp_path / "docker.sock")
-    for name in (*containers.PROXIES, "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
+    for name in (*building.PROXIES, "DOCKER_CONTEXT", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("DOCKER_HOST", f"unix://{path}")
     with Engine(path) as fake:
@@ -112,7 +114,7 @@ def build() -> str:
     return containers.build(CPU)
 
 
-def run(*, gpus: bool = False, timeout: float | None = None) -> containers.Ran:
+def run(*, gpus: bool = False, timeout: float | None = None) -> running.Ran:
     return containers.run("image", ["true"], gpus=gpus, timeout=timeout)
 
 
@@ -213,6 +215,48 @@ def test_an_engine_without_a_bridge_builds_on_the_hosts_network(
     engine.answers["GET", "/networks"] = (200, [{"Name": "host", "Id": "1", "Driver": "host"}])
     build()
     assert ["networkmode=host" in path for path in asked if "/build?" in path] == [False, True]
+
+
+def test_an_image_keeps_the_plan_and_the_digest_of_its_base(engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, list[str]]] = []
+    monkeypatch.setattr(Handler, "log_request", lambda self, *_: asked.append(parse_qs(urlsplit(self.path).query)))
+    engine.answers["POST", "/build"] = (200, (TRACES / "buildkit-good.jsonl").read_bytes())
+    engine.answers["GET", "/images/some/base:1/json"] = (200, {"Id": "1", "RepoDigests": ["some/base@sha256:2"]})
+
+    def labels(base: str, plan: str | None) -> dict[str, str]:
+        asked.clear()
+        containers.build(CPU, base=base, plan=plan)
+        return dict(json.loads(next(query["labels"][0] for query in asked if "labels" in query)))
+
+    name, digest = "org.opencontainers.image.base.name", "org.opencontainers.image.base.digest"
+    assert labels("some/base:1", "why") == {name: "some/base:1", digest: "sha256:2", "io.gpucheck.plan": "why"}
+    assert labels("some/base@sha256:3", None) == {name: "some/base@sha256:3", digest: "sha256:3"}
+    assert labels("nowhere:1", None) == {name: "nowhere:1"}
+
+
+def test_a_small_disk_is_known_before_the_build_unless_the_lock_is_built_already(
+    engine: Engine, tmp_path: Path
+) -> None:
+    engine.answers["POST", "/build"] = (200, (TRACES / "buildkit-good.jsonl").read_bytes())
+    huge = replace(CPU, download=10**9, installed=10**9)
+    containers.build(huge)  # the engine may be anywhere, and nothing is known of its disk
+    engine.answers["GET", "/info"] = (200, {"Name": os.uname().nodename, "DockerRootDir": str(tmp_path)})
+    engine.answers["GET", "/images/json"] = (200, [])
+    failed = failure(lambda: containers.build(huge))
+    assert "needs about 3200000.0 GB" in str(failed)
+    assert failed.exit_code == 1
+    containers.build(replace(huge, installed=0, download=0))
+    engine.answers["GET", "/images/json"] = (200, [{"Id": "sha256:1"}])
+    engine.answers["GET", "/images/sha256:1/json"] = (200, {"Id": "sha256:1"})
+    containers.build(huge)
+
+
+@pytest.mark.usefixtures("engine")
+def test_an_engine_behind_a_network_is_not_local() -> None:
+    with closing(containers.connect()) as client:
+        assert containers.is_local(client)
+        client.api.base_url = "http://10.0.0.1:2375"
+        assert not containers.is_local(client)
 
 
 # --- running ---

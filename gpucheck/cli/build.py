@@ -16,9 +16,8 @@ from gpucheck.host import Local
 from gpucheck.model import Failure, Say
 
 if TYPE_CHECKING:
-    from docker import DockerClient
-
     from gpucheck.compat import Compat
+    from gpucheck.containers import Engine
     from gpucheck.machines import Machine
     from gpucheck.recipes import Recipe
 
@@ -54,6 +53,14 @@ def build(
     check: Annotated[
         bool, typer.Option("--check", help="Build nothing: compare what is in the image with its lock.")
     ] = False,
+    where: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            help="docker, podman, or auto: Docker where an engine answers.",
+            callback=one_of("auto", "docker", "podman"),
+        ),
+    ] = "auto",
     base: Base = None,
     ca_bundle: CaBundle = None,
     bake_ca: Annotated[bool, typer.Option("--bake-ca", help="Leave the CA bundle in the image too.")] = False,
@@ -95,7 +102,7 @@ def build(
                 sys.stdout.write(plans.explained(plan, machine))
                 return 0
         say(f"{plan.recipe.name}: {plan.reason}", None)
-        with closing(containers.connect()) as client:
+        with closing(containers.choose(where, say)) as client:
             if not (recipe or assume_driver or assume_gpu or device == "cpu" or containers.is_local(client)):
                 raise Failure(
                     "the Docker Engine is on another machine, whose driver and GPUs are not known here",
@@ -124,7 +131,7 @@ def _machine(tables: Compat, driver: str | None, gpus: Sequence[str]) -> Machine
     return machines.machine_of(engine.collect({s: PROBES[s] for s in (Pci, Driver, Nvml)}, Local()), tables)
 
 
-def _checked(recipe: Recipe, client: DockerClient, say: Say) -> int:
+def _checked(recipe: Recipe, client: Engine, say: Say) -> int:
     """Compare the recipe's image with its lock, and print what is wrong; the exit code."""
     from gpucheck import installed
 

@@ -40,8 +40,8 @@ def verify(
         str,
         typer.Option(
             "--on",
-            help="docker, host (an environment of its own), or auto: Docker where an engine answers.",
-            callback=one_of("auto", "docker", "host"),
+            help="docker, podman, host (an environment of its own), or auto: the first of them that is there.",
+            callback=one_of("auto", "docker", "podman", "host"),
         ),
     ] = "auto",
     python: Annotated[
@@ -86,7 +86,7 @@ def verify(
 
     if backend and framework != "keras":
         raise Failure("Keras alone has backends", f"leave out --backend, or `--framework keras --backend {backend}`")
-    if python and (where == "docker" or image or not shutil.which(python)):
+    if python and (where in ("docker", "podman") or image or not shutil.which(python)):
         raise Failure(
             f"{python} is no interpreter to run on this host", "`--python PATH`, without --image and --on docker"
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from gpucheck.facts import Docker, Version
@@ -12,18 +13,21 @@ from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
 
 VERSION = ("docker", "version", "--format", "{{json .}}")
 INFO = ("docker", "info", "--format", "{{json .}}")
+PODMAN_VERSION = ("podman", "version", "--format", "{{json .}}")
+PODMAN_INFO = ("podman", "info", "--format", "{{json .}}")
 
 
 def probe(host: Host) -> Docker:
     """Raises CannotLook where an engine answers and does not tell of itself: a proxy may allow /version alone."""
     version = host.run(VERSION)
     if version.code == NO_SUCH_COMMAND:
-        return parse({}, {}, None)
+        found = _podman(host)
+        return found or parse({}, {}, None)
     known = parse_json(version.out)
     if not known:
-        return parse({}, {}, last_line(version.err) or f"docker version failed (exit code {version.code})")
+        return _beside(host, {}, last_line(version.err) or f"docker version failed (exit code {version.code})")
     if known.get("Server") is None and not _is_shim(known):
-        return parse(known, {}, last_line(version.err) or "no engine answered")
+        return _beside(host, known, last_line(version.err) or "no engine answered")
     info = host.run(INFO)
     told = parse_json(info.out)
     refusals = "\n".join(told.get("ServerErrors") or ())
@@ -31,6 +35,25 @@ def probe(host: Host) -> Docker:
         said = last_line(refusals) or last_line(info.err) or "it said nothing"
         raise CannotLook(f"docker info failed (exit code {info.code}): {said}")
     return parse(known, told, None)
+
+
+def _beside(host: Host, client: Mapping[str, Any], error: str) -> Docker:
+    """Docker's client without its engine, and Podman beside it."""
+    podman = _podman(host)
+    return replace(parse(client, {}, error), podman=podman.client if podman else None)
+
+
+def _podman(host: Host) -> Docker | None:
+    """Podman's own command; None where there is none that works: one that hangs is no engine to choose."""
+    try:
+        known = parse_json(host.run(PODMAN_VERSION).out)
+        info = host.run(PODMAN_INFO) if _is_shim(known) else None
+    except CannotLook:
+        return None
+    if info is None or info.code != 0:
+        return None
+    found = parse(known, parse_json(info.out), None)
+    return replace(found, podman=found.client)
 
 
 def parse_json(text: str) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def test_no_engine_answers(machine: Machine, said: str) -> None:
     host = machine({}, answers({"Client": CLIENT, "Server": None}, said=f"\n{said}\n", code=1))
     found = docker.probe(host)
     assert (found.client, found.server, found.product, found.error) == (Version("28.2.2"), None, "docker", said)
-    assert host.asked == [docker.VERSION]
+    assert host.asked == [docker.VERSION, docker.PODMAN_VERSION]
 
 
 FORBIDDEN = """Error response from daemon: <html><body><h1>403 Forbidden</h1>
