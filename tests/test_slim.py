@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import re
 import shutil
 import struct
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -247,6 +249,17 @@ def test_every_row_says_why_and_where_that_is_from(slim: ModuleType) -> None:
     for row in rows(slim):
         assert {"why", "evidence", "source", "checked", "mb"} <= row.keys(), row["name"]
         assert row["mb"].keys() <= load().keys(), row["name"]
+
+
+def test_the_table_was_traced_with_what_the_locks_hold() -> None:
+    """Another version may open other files: `scripts/trace-image` says so, and then it belongs into `traced`."""
+    wanted = re.compile(
+        r"^((?:tensorflow|tensorflow-cpu|torch|triton|jaxlib|xgboost|xgboost-cpu)==[^\s;]+)", re.MULTILINE
+    )
+    held = {found for lock in (IMAGES / "locks").glob("*.txt") for found in wanted.findall(lock.read_text())}
+    traced = set(tomllib.loads((WHEELS / "slim.toml").read_text())["traced"])
+    assert held
+    assert not held - traced, "run scripts/trace-image in an environment of the lock that holds it"
 
 
 def test_the_docs_show_the_table(slim: ModuleType, request: pytest.FixtureRequest) -> None:
