@@ -86,7 +86,7 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("frameworks.wheel-fits-gpu", (wheels(TORCH), driver("595.45.04"), gpu("9.0")), PASS, "9.0"),
     (
         "frameworks.wheel-fits-gpu",
-        (wheels(("torch", "2.14.0", "13.0")), driver("595.45.04"), gpu("9.0")),
+        (wheels(("torch", "2.99.0", "13.0")), driver("595.45.04"), gpu("9.0")),
         SKIP,
         "table",
     ),
