@@ -127,7 +127,7 @@ class Podman:
             began, last = time.monotonic(), deque[str]((), running.LAST_LINES)
             with (
                 running.deadline(timeout, lambda: self._command.ask("kill", name)) as too_long,
-                self._command.child("start", "--attach", name, both=True) as (child, _),
+                self._command.child("start", "--attach", "--sig-proxy=false", name, both=True) as (child, _),
             ):
                 for line in podman_command.lines(child):
                     last.append(line)
@@ -150,7 +150,7 @@ class Podman:
     def _follow(self, recipe: Recipe, say: Say, *words: str) -> None:
         """Say what a build prints. Raises Failure."""
         step, said = "", deque[str]((), buildkit.LINES)
-        with self._command.child(*words, both=True) as (child, _), building.explained(recipe):
+        with self._command.child(*words, both=True, is_build=True) as (child, _), building.explained(recipe):
             for line in podman_command.lines(child):
                 if match := STEP.match(line):
                     stage, stages, number, of = (int(part or 1) for part in match.groups()[:4])

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 from gpucheck import refusals
 from gpucheck.model import Failure
+from gpucheck.supervisor import descendants
 
 CHUNK = 2**20
-GRACE = 10.0  # seconds for Podman to end by itself: it removes what a build had begun
+GRACE = 10.0  # seconds for Podman to end by itself
+BUILD_GRACE = 30.0  # and to come to its next step, and remove what the build had begun
 HEALTH = "`podman info` shows whether Podman is healthy"
 
 # What Podman says -> our sentence, with the expression's groups, and the tip. The first that matches counts, before
@@ -82,7 +87,7 @@ class Command:
 
     @contextmanager
     def child(
-        self, *words: str, stdin: IO[bytes] | None = None, both: bool = False
+        self, *words: str, stdin: IO[bytes] | None = None, both: bool = False, is_build: bool = False
     ) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
         """The running command and its errors' file; it is ended when the block is left early.
 
@@ -101,6 +106,8 @@ class Command:
             try:
                 yield child, errors
             finally:
+                if is_build and child.poll() is None:
+                    _end_steps(child)
                 if child.poll() is None:
                     child.terminate()
                     with suppress(subprocess.TimeoutExpired):
@@ -108,6 +115,26 @@ class Command:
                     child.kill()
                     child.wait()
                 child.stdout.close()
+
+
+def _end_steps(child: subprocess.Popen[bytes]) -> None:
+    """Podman that is told to end leaves a build's step running, and its container; one whose step dies removes both."""
+    end, own = time.monotonic() + BUILD_GRACE, _pid_namespace(child.pid)
+    while child.poll() is None and time.monotonic() < end:
+        for pid in descendants(child.pid):
+            if _pid_namespace(pid) not in (None, own):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+        with suppress(subprocess.TimeoutExpired):
+            child.communicate(timeout=0.1)
+
+
+def _pid_namespace(pid: int) -> str | None:
+    """None where the process has ended, or is another user's."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/pid")
+    except OSError:
+        return None
 
 
 def lines(child: subprocess.Popen[bytes]) -> Iterator[str]:

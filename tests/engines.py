@@ -1,4 +1,4 @@
-"""Real engines, each asked the same: a run with evidence, GPUs by CDI, a build, a build without a network, a limit, and
+"""Real engines, each asked the same: a run with evidence, GPUs by CDI, a build without a network, a limit, Ctrl-C, and
 that nothing stays. `scripts/test-engines` runs it; it is no part of the test suite, as it installs a Debian of its own.
 """
 
@@ -26,6 +26,7 @@ from tests.fakenvml import build as fakenvml
 ROOT = Path(__file__).parents[1]
 HOME = Path("/var/tmp/gpucheck-engines")  # noqa: S108 - a unix socket's path must be short
 BASE = "gpucheck/base:bookworm"
+SLEEP = "sleep 6161"  # seconds: to be found by
 LIBRARY = "/usr/lib/x86_64-linux-gnu/libnvidia-ml.so.1"
 ASK = (
     "import ctypes, os; nvml = ctypes.CDLL('libnvidia-ml.so.1'); "
@@ -74,24 +75,68 @@ def missing(engine: containers.Engine) -> str:
     return "it ran"
 
 
-def built(engine: containers.Engine) -> str:
-    """A recipe with nothing to install, and found again."""
+@contextmanager
+def small(dockerfile: str | None = None) -> Iterator[recipes.Recipe]:
+    """A recipe with nothing to install."""
     row = recipes.load()["tensorflow-cpu"]
+    beside = (row.folder / row.dockerfile).parent
     with tempfile.TemporaryDirectory() as folder:
-        beside = (row.folder / row.dockerfile).parent
         shutil.copytree(beside, Path(folder) / beside.name)
         Path(folder, "lock.txt").write_text("")
-        recipe = dataclasses.replace(row, folder=Path(folder), lock="lock.txt", framework="test-engines")
+        if dockerfile:
+            Path(folder, row.dockerfile).write_text(dockerfile)
+        yield dataclasses.replace(row, folder=Path(folder), lock="lock.txt", framework="test-engines")
+
+
+def built(engine: containers.Engine) -> str:
+    """And found again."""
+    with small() as recipe:
         image = containers.build(recipe, base=BASE, network="none", plan="tested", client=engine)
         return "found" if containers.find_image(recipe, engine) == image else "not found again"
 
 
+def interrupted(engine: containers.Engine) -> str:
+    """Ctrl-C in a run, and in a step of a build."""
+
+    def say(line: str, _share: float | None) -> None:
+        if line == "begun":
+            raise KeyboardInterrupt
+
+    with small(f"ARG BASE\nFROM ${{BASE}}\nRUN echo begun; : {time.time()}; {SLEEP}\n") as recipe:
+        for begin in (
+            lambda: containers.run(BASE, ["sh", "-c", f"echo begun; {SLEEP}"], gpus=False, say=say, client=engine),
+            lambda: containers.build(recipe, base=BASE, network="none", say=say, client=engine),
+        ):
+            try:
+                begin()
+            except KeyboardInterrupt:
+                continue
+            return "it went on"
+    end = time.monotonic() + 10  # BuildKit ends a step when it notices that nobody listens
+    while (now := left(engine)) != (0, 0) and time.monotonic() < end:
+        time.sleep(0.1)
+    return f"{now[0]} containers and {now[1]} processes are left"
+
+
+def left(engine: containers.Engine) -> tuple[int, int]:
+    """How many containers the engine has, those of unfinished builds too, and how many of our sleeping processes."""
+    if isinstance(engine, podman.Podman):
+        ask = [str(HOME / "b" / "bin" / "podman"), "ps", "--all", "--external", "--quiet"]
+        ours = subprocess.run(ask, check=True, capture_output=True, text=True).stdout.split()
+    else:
+        ours = [str(container.id) for container in engine.containers.list(all=True)]
+    sleeping = subprocess.run(["pgrep", "--full", "--exact", SLEEP], capture_output=True, text=True).stdout.split()
+    return len(ours), len(sleeping)
+
+
 ASKED: dict[str, Callable[[containers.Engine], str]] = {
     "run, evidence": run, "GPUs": gpus, "build, no network": built, "time limit": limit, "no such command": missing,
+    "interrupted": interrupted,
 }  # fmt: skip
 EXPECTED = {
     "run, evidence": "0 lo 1000 seen", "GPUs": GPU, "build, no network": "found",
     "time limit": "the run did not end within 1 s", "no such command": "no-such-command",
+    "interrupted": "0 containers and 0 processes are left",
 }  # fmt: skip
 REFUSED = {"GPUs": "could not select device driver"}  # by Docker 20.10: no CDI, and no hook of NVIDIA's here
 
@@ -134,24 +179,22 @@ def main() -> int:
             wrong = asked(f"Docker {client.version()['Version']}", client, {**EXPECTED, **REFUSED}, table)
     with engine(HOME / "b", "--release", "trixie", "--cdi", keep=keep) as socket:
         home = HOME / "b"
-        (home / "lib").mkdir(exist_ok=True)
-        built_in = subprocess.run([sys.executable, fakenvml.__file__, str(home / "lib")], check=False)
-        library = home / "lib" / "libnvidia-ml.so.1"
-        machine = home / "lib" / "machine"
+        subprocess.run([sys.executable, fakenvml.__file__, str(home / "lib")], check=True)
+        library, machine = home / "lib" / "libnvidia-ml.so.1", home / "lib" / "machine"
         machine.write_text("driver_version=570.124.06\n")
         (home / "cdi" / "nvidia.yaml").write_text(SPEC.format(library=library, inside=LIBRARY, machine=machine))
-        wrong += built_in.returncode != 0
         os.environ["DOCKER_HOST"] = socket
         with closing(containers.connect()) as client:
             wrong += asked(f"Docker {client.version()['Version']}", client, EXPECTED, table)
             with (home / "base.tar").open("wb") as file:
-                for chunk in client.images.get(BASE).save(named=True):
-                    file.write(chunk)
+                file.writelines(client.images.get(BASE).save(named=True))
         tempfile.tempdir = str(home / "tmp")  # Podman sees of this machine its home alone
         Path(tempfile.tempdir).mkdir(exist_ok=True)
         here = podman.Podman(str(home / "bin" / "podman"))
         subprocess.run([home / "bin" / "podman", "load", "-q", "-i", home / "base.tar"], check=True, stdout=sys.stderr)
         wrong += asked(f"Podman {here.version}", here, EXPECTED, table)
+    if not keep:
+        HOME.rmdir()
     Console(width=200).print(table)
     return int(wrong > 0)
 

@@ -63,6 +63,18 @@ def test_a_run_is_limited_and_is_removed(scripted: Scripted) -> None:
     assert f"--name={asked()[-1][-1]}" in create
 
 
+def test_a_run_that_is_interrupted_is_removed(scripted: Scripted) -> None:
+    podman, asked = scripted(CREATED, ("start", 0, "one\n", ""))
+
+    def say(_line: str, _share: float | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        containers.run("image", ["a"], gpus=False, client=podman, say=say)
+    assert [words[0] for words in asked()][-1] == "rm"
+    assert "inspect" not in {word for words in asked() for word in words}
+
+
 @pytest.mark.parametrize(
     ("error", "sentence", "tip"),
     [
