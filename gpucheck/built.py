@@ -62,7 +62,8 @@ def images(client: DockerClient) -> tuple[Built, ...]:
         for image in client.images.list(filters={"label": f"{LABEL}.recipe"}):
             tags = tuple(sorted(image.tags))
             mine = tuple(tag for tag in tags if tag.startswith(OURS))
-            if (mine or not tags) and _ends_with_our_labels(image.history()):
+            named = image.labels.get(f"{LABEL}.recipe")  # a build by hand names none
+            if named and (mine or not tags) and _ends_with_our_labels(image.history()):
                 found.append(
                     Built(
                         id=str(image.id), tags=mine, also=tuple(tag for tag in tags if tag not in mine),
@@ -141,7 +142,9 @@ def remove(image: Built, client: DockerClient) -> str | None:
     with told("the removal"):
         for name in image.tags or (image.id,):
             try:
-                client.images.remove(name, noprune=True)
+                now = client.images.get(name)
+                if now.id == image.id and (image.tags or not now.tags):  # nobody gave or took a name meanwhile
+                    client.images.remove(name, noprune=True)
             except ImageNotFound:  # somebody else was quicker
                 continue
             except APIError as error:

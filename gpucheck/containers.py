@@ -167,13 +167,13 @@ def run(
     made and may be written to, to a folder here, which gets what the command left there. Each line of output is said.
     `timeout` is in seconds.
     """
-    from docker.types import LogConfig
-
     if isinstance(client, Podman):
         return client.run(
             image, command, gpus=gpus, files_in=files_in or {}, collect=collect or {}, environment=environment or {},
             timeout=timeout, say=say, started=started,
         )  # fmt: skip
+    from docker.types import LogConfig
+
     name = f"gpucheck-{secrets.token_hex(6)}"
     with connected(client) as engine, told("the run"), _removed(engine, name):
         container = engine.containers.create(

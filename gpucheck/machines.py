@@ -69,6 +69,8 @@ def assumed(compat: Compat, driver: str | None, gpus: Sequence[str]) -> Machine:
 
 
 def _gpu(compat: Compat, gpu: str) -> tuple[str, Version]:
+    if re.search(r"[,;+/&]| (?:and|or) ", gpu):  # the longest of several names would stand for all
+        raise Failure(f"{gpu!r} names more than one GPU", 'give each its own: --assume-gpu "T4" --assume-gpu "A100"')
     if re.fullmatch(r"\d+\.\d+", gpu):
         known = {str(span.capability): span.capability for span in compat.capabilities}
         known |= {str(model.capability): model.capability for model in compat.models}

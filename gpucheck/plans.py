@@ -162,7 +162,7 @@ def explained(plan: Plan | Refusal, machine: Machine) -> str:
     lines = [f"machine ({machine.how})", f"  driver {machine.driver or 'not found'}"]
     lines += [f"  {gpu}" for gpu in gpus or ["no NVIDIA GPU"]]
     lines += ["considered, in this order"]
-    lines += [f"  {name}: {f'no: it {why}' if why else 'fits'}" for name, why in plan.considered]
+    lines += [f"  {name}: {f'no: {why}' if why else 'fits'}" for name, why in plan.considered]
     if isinstance(plan, Refusal):
         return "\n".join((*lines, f"none: {plan}", f"  tip: {plan.tip}")) + "\n"
     recipe = plan.recipe

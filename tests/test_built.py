@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -126,10 +126,12 @@ class Engine:
     def list(self, filters: dict[str, str]) -> list[Any]:
         return [row for row in self.rows.values() if filters["label"] in row.labels]
 
+    def get(self, name: str) -> Any:
+        return next(row for row in self.rows.values() if name in (row.id, *row.tags))
+
     def remove(self, name: str, noprune: bool) -> None:
         assert noprune
-        id = next(row.id for row in self.rows.values() if name in (row.id, *row.tags))
-        del self.rows[id]
+        del self.rows[self.get(name).id]
 
     def close(self) -> None:
         pass
@@ -204,3 +206,21 @@ def test_prune_all_keeps_what_has_a_container_and_says_so(command: Run) -> None:
     assert "removed 1 of 1" in out
     assert "222222222222" in err
     assert command(engine, "prune", "--all")[1] == "there is nothing to remove\n"
+
+
+def test_a_name_that_has_moved_since_is_left_alone() -> None:
+    engine = Engine(*ROWS)
+    listed = built.images(cast(Any, engine))
+    tagged, untagged = next(i for i in listed if i.tags), next(i for i in listed if not i.tags)
+    engine.rows[tagged.id].id = "sha256:newer"
+    engine.rows[untagged.id].tags = ["somebody/named-it:1"]
+    before = len(engine.rows)
+    for image in (tagged, untagged):
+        assert built.remove(image, cast(Any, engine)) is None
+    assert len(engine.rows) == before
+
+
+def test_a_build_by_hand_is_not_ours() -> None:
+    by_hand: Row = ("sha256:4444444444444", [], {"io.gpucheck.recipe": ""}, HISTORY)
+    engine = Engine(*ROWS, by_hand)
+    assert "sha256:4444444444444" not in {image.id for image in built.images(cast(Any, engine))}

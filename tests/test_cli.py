@@ -144,6 +144,8 @@ def test_a_recording_that_is_none(gpucheck: Gpucheck, tmp_path: Path, name: str)
         (("build", "--framework", "pytroch"), "did you mean pytorch?"),
         (("build", "--framework", "pytorch==2.9", "--assume-gpu", "T4", "--explain"), "did you mean 2.10.0?"),
         (("build", "--assume-gpu", "T5"), "did you mean T4?"),
+        (("build", "--assume-gpu", "P4, H100", "--explain"), "'P4, H100' names more than one GPU"),
+        (("build", "tensorflow-cuda12", "--notebook"), "a recipe that is named says all this itself"),
         (("build", "--assume-driver", "535.104.05"), "a driver alone is no machine"),
         (("build", "--assume-driver", "new", "--assume-gpu", "T4"), "'new' is not the version of a driver"),
         (("build", "tensorflow-cpu", "--explain"), "a recipe that is named needs no plan"),

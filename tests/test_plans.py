@@ -168,13 +168,13 @@ def test_what_no_table_says_is_said() -> None:
 def test_a_plan_and_a_refusal_explain_themselves() -> None:
     machine = machines.assumed(TABLES, "550.54.14", ["T4", "9.0"])
     told = plans.explained(choose(machine, "pytorch"), machine)
-    for line in ("driver 550.54.14", "T4: compute capability 7.5", "pytorch-cuda13: no: it needs driver 580.65.06",
+    for line in ("driver 550.54.14", "T4: compute capability 7.5", "pytorch-cuda13: no: needs driver 580.65.06",
                  "pytorch-cuda12: fits", "chosen: pytorch-cuda12, PyTorch 2.10.0"):  # fmt: skip
         assert line in told
     with pytest.raises(plans.Refusal) as refused:
         choose(machines.assumed(TABLES, "580.65.06", ["B200"]))
     told = plans.explained(refused.value, machine)
-    assert "tensorflow-cuda12: no: it has only PTX for compute capability 10.0" in told
+    assert "tensorflow-cuda12: no: has only PTX for compute capability 10.0" in told
     assert "tip: pytorch-cuda13" in told
 
 

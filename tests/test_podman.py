@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -94,6 +95,13 @@ def test_a_refusal_is_a_sentence_and_leaves_nothing(scripted: Scripted, error: s
         containers.run("image", ["true"], gpus=True, client=podman)
     assert tip in failed.value.tip
     assert asked()[-1][:2] == ["rm", "--force"]
+
+
+def test_it_needs_no_docker_py(scripted: Scripted, monkeypatch: pytest.MonkeyPatch) -> None:
+    podman, _ = scripted(CREATED, ("start", 0, "", ""), ("container inspect", 0, json.dumps([ENDED]), ""))
+    for module in ("docker", "docker.types", "docker.errors"):
+        monkeypatch.setitem(sys.modules, module, None)
+    assert containers.run("image", ["a"], gpus=False, client=podman).exit_code == 3
 
 
 def test_an_old_one_is_not_asked_for_gpus(scripted: Scripted) -> None:

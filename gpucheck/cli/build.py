@@ -80,6 +80,8 @@ def build(
         book = {**book, packed_recipe.name: packed_recipe}
     if recipe and (explain or assume_driver or assume_gpu):
         raise Failure("a recipe that is named needs no plan", "name none, or leave out --explain and --assume-…")
+    if recipe and (notebook or backend or allow_jit or framework != "tensorflow" or device != "gpu"):
+        raise Failure("a recipe that is named says all this itself", "leave out --framework, --backend, --device, …")
     name, _, version = framework.partition("==")
     wish = offers.Wish(
         framework=name, version=version or None, backend=backend, device=device,
@@ -90,7 +92,7 @@ def build(
             plan = plans.Plan(recipe=recipes.find(book, recipe), reason="named")
         else:
             say("examining the machine", None)
-            machine = _machine(tables, assume_driver, assume_gpu or ())
+            machine = _machine(tables, assume_driver, assume_gpu or (), blind=device == "cpu")
             try:
                 plan = plans.choose(book, machine, wish, tables)
             except plans.Refusal as refusal:
@@ -118,9 +120,9 @@ def build(
     return 0
 
 
-def _machine(tables: Compat, driver: str | None, gpus: Sequence[str]) -> Machine:
-    """The one that is assumed, or else this one. Raises Failure."""
-    from gpucheck import engine, machines
+def _machine(tables: Compat, driver: str | None, gpus: Sequence[str], blind: bool) -> Machine:
+    """The one that is assumed, or else this one. Raises Failure, also where nobody could look, unless `blind`."""
+    from gpucheck import built, engine, machines
     from gpucheck.facts import Driver, Nvml, Pci
     from gpucheck.probes import PROBES
 
@@ -128,7 +130,13 @@ def _machine(tables: Compat, driver: str | None, gpus: Sequence[str]) -> Machine
         raise Failure("a driver alone is no machine", '--assume-gpu says which GPU it has: --assume-gpu "T4"')
     if gpus:
         return machines.assumed(tables, driver, gpus)
-    return machines.machine_of(engine.collect({s: PROBES[s] for s in (Pci, Driver, Nvml)}, Local()), tables)
+    facts = engine.collect({subject: PROBES[subject] for subject in (Pci, Driver, Nvml)}, Local())
+    here = built.here(facts, tables)
+    if not isinstance(here, str):
+        return here
+    if blind:
+        return machines.machine_of(facts, tables)
+    raise Failure(f"which GPUs this machine has is not known: {here}", "say it (--assume-gpu), or `--device cpu`", 3)
 
 
 def _checked(recipe: Recipe, client: Engine, say: Say) -> int:
