@@ -142,11 +142,16 @@ def base_digest(engine: DockerClient, name: str) -> str | None:
     return next((str(digest).partition("@")[2] for digest in digests), None)
 
 
+def is_local(engine: DockerClient) -> bool:
+    """Whether it is called by a socket of this machine's."""
+    return bool(engine.api.base_url == "http+docker://localhost")
+
+
 def free_space(engine: DockerClient) -> int | None:
     """Bytes free where the engine keeps its images; None where that is no folder of this machine."""
     info: dict[str, Any] = engine.info()
     root = Path(info.get("DockerRootDir") or "/nonexistent")
-    local = engine.api.base_url == "http+docker://localhost" and info.get("Name") == os.uname().nodename
+    local = is_local(engine) and info.get("Name") == os.uname().nodename
     try:
         return shutil.disk_usage(root).free if local else None
     except OSError:

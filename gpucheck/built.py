@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gpucheck import building, containers, fitting
 from gpucheck.compat import Compat
-from gpucheck.facts import Driver, Facts, Pci
-from gpucheck.machines import Machine, machine_of
+from gpucheck.machines import Machine
 from gpucheck.recipes import Recipe
 from gpucheck.refusals import told
 
@@ -81,18 +80,8 @@ def up_to_date(image: Built, book: Mapping[str, Recipe]) -> bool | None:
     return recipe.digest == image.labels.get(f"{LABEL}.digest") if recipe else None
 
 
-def here(facts: Facts, compat: Compat) -> Machine | str:
-    """The machine that was examined (Pci, Driver, Nvml), or why that cannot be told."""
-    machine = machine_of(facts, compat)
-    if not machine.gpus and Pci in facts.unknown:
-        return machine.how
-    if machine.gpus and machine.driver is None and Driver in facts.unknown:
-        return f"the driver could not be looked at: {facts.unknown[Driver]}"
-    return machine
-
-
-def fit(image: Built, book: Mapping[str, Recipe], machine: Machine | str, compat: Compat) -> Fit:
-    """Whether an image fits a machine, by its recipe's row; `machine` may be the reason why it is not known."""
+def fit(image: Built, book: Mapping[str, Recipe], machine: Machine, compat: Compat) -> Fit:
+    """Whether an image fits a machine, by its recipe's row."""
     recipe = book.get(image.recipe)
     if recipe is None:
         return Fit(fits=None, why=f"this gpucheck has no recipe {image.recipe}")
@@ -103,8 +92,8 @@ def fit(image: Built, book: Mapping[str, Recipe], machine: Machine | str, compat
             return Fit(fits=None, why=f"its {label} is {was or 'none'}, and its recipe's {now or 'none'} now")
     if recipe.device == "cpu":
         return Fit(fits=True, why="it runs on the CPU")
-    if isinstance(machine, str):
-        return Fit(fits=None, why=machine)
+    if machine.unknown:
+        return Fit(fits=None, why=machine.unknown)
     if not machine.gpus:
         return Fit(fits=False, why=f"no NVIDIA GPU was found on this machine ({machine.how})")
     if machine.driver is None:

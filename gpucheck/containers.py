@@ -63,7 +63,7 @@ def is_local(client: Engine) -> bool:
     """Whether the engine is on this machine: what is known of this machine's GPUs and disk is then known of its."""
     if isinstance(client, Podman):
         return client.is_local
-    return bool(client.api.base_url == "http+docker://localhost")
+    return building.is_local(client)
 
 
 @contextmanager

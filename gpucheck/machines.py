@@ -20,6 +20,7 @@ class Machine:
     driver: Version | None
     gpus: tuple[tuple[str, Version | None], ...]  # label, compute capability
     how: str  # where that is known from
+    unknown: str | None = None  # why nobody could tell whether there is a GPU, or which driver
 
     @property
     def capabilities(self) -> tuple[Version, ...]:
@@ -40,19 +41,18 @@ def machine_of(facts: Facts, compat: Compat) -> Machine:
     """The machine that was examined (Pci, Driver, Nvml): its GPUs by NVML, or else by the bus."""
     pci, driver, nvml = facts.known.get(Pci), facts.known.get(Driver), facts.known.get(Nvml)
     version = (driver.version if driver else None) or (nvml.driver_version if nvml else None)
+    unlooked = f"the driver could not be looked at: {facts.unknown[Driver]}" if Driver in facts.unknown else None
+    blind = unlooked if version is None else None
     if nvml and nvml.gpus:
         by_name = [(gpu.name or f"GPU {gpu.index}", gpu.compute_capability) for gpu in nvml.gpus]
         told = tuple((label, capability or compat.capability_of(label)) for label, capability in by_name)
-        return Machine(driver=version, gpus=told, how="as NVML says")
+        return Machine(driver=version, gpus=told, how="as NVML says", unknown=blind)
     mine = own_gpus(pci) if pci else []
     on_bus = tuple((f"the GPU at {gpu.address}", compat.capability_of_device(gpu.device_id)) for gpu in mine)
-    if pci and pci.gpus and not mine:
-        how = "all of its GPUs are given to virtual machines"
-    elif Pci in facts.unknown:
-        how = f"the PCI bus could not be looked at: {facts.unknown[Pci]}"
-    else:
-        how = "as the PCI bus says"
-    return Machine(driver=version, gpus=on_bus, how=how)
+    how = "all of its GPUs are given to virtual machines" if pci and pci.gpus and not mine else "as the PCI bus says"
+    if pci is None:
+        how = blind = f"the PCI bus could not be looked at: {facts.unknown.get(Pci, 'nobody asked')}"
+    return Machine(driver=version, gpus=on_bus, how=how, unknown=blind if on_bus or pci is None else None)
 
 
 def assumed(compat: Compat, driver: str | None, gpus: Sequence[str]) -> Machine:

@@ -38,11 +38,11 @@ def pack(
     """Write a pack of the recipe to a new folder, whole or not at all; its size in bytes. Raises Failure."""
     name = base or recipe.base
     with _whole(folder) as unfinished, containers.connected(client) as engine, told("the packing"):
-        free = shutil.disk_usage(unfinished).free
-        if recipe.download and free < recipe.download * building.MB:
-            needs = f"a pack of {recipe.name} needs about {recipe.download / 1e3:.1f} GB"
-            raise Failure(f"{needs}; the disk of {folder} has {free / 1e9:.1f} GB free", "take another disk", 1)
         image = containers.fetch_image(name, engine, say)
+        free, of_base = shutil.disk_usage(unfinished).free, int(engine.images.get(image).attrs["Size"])
+        if recipe.download and free < (need := recipe.download * building.MB + of_base):
+            needs = f"a pack of {recipe.name} needs about {need / 1e9:.1f} GB"
+            raise Failure(f"{needs}; the disk of {folder} has {free / 1e9:.1f} GB free", "take another disk", 1)
         sums = dict(_images(recipe, unfinished / packed.IMAGES))
         with _built(engine, recipe, name, ca_bundle, network, say) as wheels:
             say("taking the wheels out", None)
@@ -87,6 +87,9 @@ def _whole(folder: Path) -> Iterator[Path]:
 
     Raises Failure where something is there already, or the disk is full.
     """
+    folder = folder.resolve()
+    if folder.is_mount() or folder == Path.cwd():  # neither can be replaced at the end
+        raise Failure(f"{folder} is a disk, or the current folder", f"name a new folder in it: {folder / 'pack'}")
     try:
         full = folder.exists() and any(folder.iterdir())
         if full:

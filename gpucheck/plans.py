@@ -14,6 +14,7 @@ from gpucheck.model import Failure
 from gpucheck.offers import Wish
 from gpucheck.recipes import TITLES, Recipe
 
+NOT_KNOWN = 3  # exit code
 Considered = tuple[tuple[str, str | None], ...]  # a recipe's name, and why not: None where it fits
 
 
@@ -28,16 +29,20 @@ class Plan:
 class Refusal(Failure):
     """No recipe fits: why, and in the tip what would."""
 
-    def __init__(self, sentence: str, tip: str, considered: Considered = ()) -> None:
-        super().__init__(sentence, tip, 1)
+    def __init__(self, sentence: str, tip: str, considered: Considered = (), exit_code: int = 1) -> None:
+        super().__init__(sentence, tip, exit_code)
         self.considered = considered
 
 
 def choose(recipes: Mapping[str, Recipe], machine: Machine, wish: Wish, compat: Compat) -> Plan:
     """The first recipe that fits in the file's order, one with machine code for all GPUs before one that compiles PTX.
 
-    Raises Failure where what was wished is not offered, Refusal where GPUs are there and nothing fits them.
+    Raises Failure where what was wished is not offered, Refusal where GPUs are there and nothing fits them, and where
+    nobody could look.
     """
+    if machine.unknown and wish.device != "cpu":
+        tip = "say what it has (`gpucheck build --assume-gpu`), name a recipe, or ask for the CPU: `--device cpu`"
+        raise Refusal(f"what this machine has is not known: {machine.unknown}", tip, exit_code=NOT_KNOWN)
     if wish.device == "cpu" or not machine.gpus:
         recipe = offers.offered(recipes, wish, "cpu")[0]
         found = f"no NVIDIA GPU was found on this machine ({machine.how})"

@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from packaging import tags
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.tags import Tag
 
-from gpucheck import recipes
+from gpucheck import locks, recipes
 from gpucheck.model import Failure
 from refresh import ranges
 from refresh.index import Index, Wheel
 
 MB = 1_000_000
 GLIBC = 36  # 2.36: Debian 12, the images' base
-ENVIRONMENT = {
-    "sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64", "os_name": "posix",
-    "implementation_name": "cpython", "platform_python_implementation": "CPython",
-}  # fmt: skip
 
 
 def sizes(paths: Sequence[Path], python: str | None, index: Index) -> Iterator[str]:
@@ -29,19 +23,19 @@ def sizes(paths: Sequence[Path], python: str | None, index: Index) -> Iterator[s
     Raises Failure, after all of them, where one of them could not be measured.
     """
     pythons = {recipe.lock_path.resolve(): recipe.python for recipe in recipes.load().values()}
-    measured: dict[str, tuple[int, int]] = {}
+    measured: dict[locks.Pin, tuple[int, int]] = {}
     failures: dict[str, Failure] = {}
     for path in paths or pythons:
         version = python or pythons.get(path.resolve(), "3.12")
         try:
             pins = pinned(path, version)
-            for pin in pins:
+            for pin in pins.values():
                 if pin not in measured:
-                    measured[pin] = size(pins[pin][0], pins[pin][1], version, index)
+                    measured[pin] = size(pin, version, index)
         except Failure as failed:
             failures.setdefault(str(failed), failed)
             continue
-        download, installed = (sum(measured[pin][i] for pin in pins) for i in (0, 1))
+        download, installed = (sum(measured[pin][i] for pin in pins.values()) for i in (0, 1))
         yield f"# {path.name}: {len(pins)} wheels for Python {version}\n"
         yield f"download = {round(download / MB)}\ninstalled = {round(installed / MB)}\n\n"
     if failures:
@@ -49,40 +43,29 @@ def sizes(paths: Sequence[Path], python: str | None, index: Index) -> Iterator[s
         raise Failure("; ".join(failures), last.tip, last.exit_code)
 
 
-def pinned(path: Path, python: str) -> dict[str, tuple[Requirement, frozenset[str]]]:
-    """What a lock installs on Linux x86_64: each requirement with its SHA-256 sums. Raises Failure."""
+def pinned(path: Path, python: str) -> dict[str, locks.Pin]:
+    """What a lock installs on Linux x86_64, by name. Raises Failure."""
     try:
-        lines = re.sub(r"\\\n", " ", path.read_text()).splitlines()
+        return locks.installs_on_linux(locks.read(path.read_text()), python)
     except OSError as error:
         raise Failure(f"{path} was not read: {error.strerror}", "images/locks has the locks") from error
-    environment = ENVIRONMENT | {"python_version": python, "python_full_version": f"{python}.99"}  # its newest patch
-    found = {}
-    for line in lines:
-        stated, *hashes = re.split(r"\s--hash=sha256:", line.partition(" #")[0].strip())
-        if not stated or stated.startswith("#"):
-            continue
-        try:
-            requirement = Requirement(stated)
-        except InvalidRequirement as error:
-            raise Failure(f"{path} is no lock: {stated}", "`uv pip compile --generate-hashes` makes one") from error
-        if requirement.marker is None or requirement.marker.evaluate(environment):
-            found[f"{requirement.name}{requirement.specifier}"] = requirement, frozenset(map(str.strip, hashes))
-    return found
+    except ValueError as error:
+        raise Failure(f"{path} is no lock: {error}", "`uv pip compile --generate-hashes` makes one") from error
 
 
-def size(requirement: Requirement, hashes: frozenset[str], python: str, index: Index) -> tuple[int, int]:
+def size(pin: locks.Pin, python: str, index: Index) -> tuple[int, int]:
     """Bytes of the wheel that pip would take, and of what it unpacks to."""
     order = {tag: place for place, tag in enumerate(_supported(python))}
     fitting = [
         (min(places), wheel)
-        for wheel in index.wheels(requirement.name)
-        if requirement.specifier.contains(wheel.version, prereleases=True)
-        and (wheel.sha256 is None or wheel.sha256 in hashes)
+        for wheel in index.wheels(pin.name)
+        if str(wheel.version) == pin.version
+        and (wheel.sha256 is None or wheel.sha256 in pin.hashes)
         and (places := [order[tag] for tag in wheel.tags if tag in order])
     ]
     if not fitting:
         raise Failure(
-            f"the index has no wheel of {requirement.name}{requirement.specifier} for Python {python} on Linux x86_64",
+            f"the index has no wheel of {pin.name}=={pin.version} for Python {python} on Linux x86_64",
             "name the index that has it: PIP_EXTRA_INDEX_URL", 1,
         )  # fmt: skip
     best: Wheel = min(fitting, key=lambda pair: pair[0])[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,8 @@ from gpucheck.model import Failure
 from gpucheck.offers import Wish
 from tests.test_plans import BOOK, ON_BUS, TABLES, choose, facts
 
+SEEN = Nvml(driver_version=None, gpus=(Gpu(index=0, name="Tesla T4", compute_capability=Version("7.5")),))
+
 
 @pytest.mark.parametrize(
     ("found", "device", "recipe", "reason"),
@@ -20,8 +23,7 @@ from tests.test_plans import BOOK, ON_BUS, TABLES, choose, facts
         (facts("525.60.13", "6.0", "8.6"), "gpu", "tensorflow-cuda12", "6.0 (GPU 0) and 8.6 (GPU 1)"),
         (facts("570.86.15", "9.0"), "cpu", "tensorflow-cpu", "asked for"),
         (facts(None), "gpu", "tensorflow-cpu", "no NVIDIA GPU was found"),
-        (Facts(), "gpu", "tensorflow-cpu", "no NVIDIA GPU was found"),
-        (Facts(unknown={Pci: "no /sys"}), "gpu", "tensorflow-cpu", "could not be looked at: no /sys"),
+        (Facts(unknown={Pci: "no /sys"}), "cpu", "tensorflow-cpu", "asked for"),
         (Facts(known={Pci: ON_BUS}), "gpu", "tensorflow-cuda12", "and CUDA 12.5 on this machine needs 525.60.13"),
     ],
 )
@@ -30,6 +32,29 @@ def test_the_plan(found: Facts, device: str, recipe: str, reason: str) -> None:
     assert plan.recipe.name == recipe
     assert reason in plan.reason
     assert (recipe, None) in plan.considered
+
+
+@pytest.mark.parametrize(
+    ("found", "why"),
+    [
+        (Facts(), "nobody asked"),
+        (Facts(unknown={Pci: "no /sys"}), "the PCI bus could not be looked at: no /sys"),
+        (Facts(unknown={Pci: "no /sys", Driver: "no /proc", Nvml: "hung"}), "no /sys"),
+        (Facts(known={Pci: ON_BUS}, unknown={Driver: "no /proc"}), "the driver could not be looked at: no /proc"),
+        (Facts(known={Nvml: SEEN}, unknown={Driver: "no /proc"}), "the driver could not be looked at: no /proc"),
+    ],
+)
+def test_where_nobody_could_look_there_is_no_plan(found: Facts, why: str) -> None:
+    with pytest.raises(plans.Refusal, match=f"what this machine has is not known: .*{re.escape(why)}") as refused:
+        choose(found)
+    assert refused.value.exit_code == 3
+
+
+def test_a_driver_that_could_not_be_looked_at_matters_only_beside_a_gpu() -> None:
+    none = Facts(known={Pci: Pci(gpus=(), nvswitches=())}, unknown={Driver: "no /proc", Nvml: "hung"})
+    assert choose(none).recipe.name == "tensorflow-cpu"
+    told = Facts(known={Nvml: replace(SEEN, driver_version=Version("570.86.15"))}, unknown={Driver: "no /proc"})
+    assert choose(told).recipe.name == "tensorflow-cuda12"
 
 
 def test_wsl_s_driver_is_known_by_nvml_alone() -> None:

@@ -173,10 +173,10 @@ def test_a_lock_takes_what_its_wheels_take(server: Server, tmp_path: Path) -> No
     }
     lock = tmp_path / "lock.txt"
     lock.write_text(
-        "# a lock\nbig==1.0 ; python_full_version >= '3.12.5' \\\n"
+        "# a lock\nbig==1.0 ; python_version >= '3.12' \\\n"
         + " \\\n".join(f"    --hash=sha256:{one}" for one in sums.values()) + "\n    # via you\n"
         + "".join(f"small-one==2.0 \\\n    --hash=sha256:{one}\n" for one in list(sums.values())[2:])
-        + "absent==1 ; sys_platform == 'win32' \\\n    --hash=sha256:00\n"
+        + "absent==1 ; sys_platform == 'win32' \\\n    --hash=sha256:" + "0" * 64 + "\n"
     )  # fmt: skip
     done = refresh(server, "--sizes", str(lock))
     assert (done.returncode, done.stderr) == (0, "")

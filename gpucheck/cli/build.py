@@ -92,7 +92,7 @@ def build(
             plan = plans.Plan(recipe=recipes.find(book, recipe), reason="named")
         else:
             say("examining the machine", None)
-            machine = _machine(tables, assume_driver, assume_gpu or (), blind=device == "cpu")
+            machine = _machine(tables, assume_driver, assume_gpu or ())
             try:
                 plan = plans.choose(book, machine, wish, tables)
             except plans.Refusal as refusal:
@@ -120,9 +120,9 @@ def build(
     return 0
 
 
-def _machine(tables: Compat, driver: str | None, gpus: Sequence[str], blind: bool) -> Machine:
-    """The one that is assumed, or else this one. Raises Failure, also where nobody could look, unless `blind`."""
-    from gpucheck import built, engine, machines
+def _machine(tables: Compat, driver: str | None, gpus: Sequence[str]) -> Machine:
+    """The one that is assumed, or else this one. Raises Failure."""
+    from gpucheck import engine, machines
     from gpucheck.facts import Driver, Nvml, Pci
     from gpucheck.probes import PROBES
 
@@ -131,12 +131,7 @@ def _machine(tables: Compat, driver: str | None, gpus: Sequence[str], blind: boo
     if gpus:
         return machines.assumed(tables, driver, gpus)
     facts = engine.collect({subject: PROBES[subject] for subject in (Pci, Driver, Nvml)}, Local())
-    here = built.here(facts, tables)
-    if not isinstance(here, str):
-        return here
-    if blind:
-        return machines.machine_of(facts, tables)
-    raise Failure(f"which GPUs this machine has is not known: {here}", "say it (--assume-gpu), or `--device cpu`", 3)
+    return machines.machine_of(facts, tables)
 
 
 def _checked(recipe: Recipe, client: Engine, say: Say) -> int:

@@ -41,14 +41,15 @@ def images(
         return None
     from gpucheck import built, compat, containers, engine, recipes
     from gpucheck.facts import Driver, Nvml, Pci
+    from gpucheck.machines import Machine, machine_of
     from gpucheck.probes import PROBES
 
     tables, book = compat.load(), recipes.load()
     with closing(containers.connect()) as client:
         found, near = built.images(client), containers.is_local(client)
     machine = (
-        built.here(engine.collect({subject: PROBES[subject] for subject in (Pci, Driver, Nvml)}, Local()), tables)
-        if near else "the engine is on another machine"
+        machine_of(engine.collect({subject: PROBES[subject] for subject in (Pci, Driver, Nvml)}, Local()), tables)
+        if near else Machine(driver=None, gpus=(), how="", unknown="the engine is on another machine")
     )  # fmt: skip
     fits = {image.id: built.fit(image, book, machine, tables) for image in found}
     if format == "json":
