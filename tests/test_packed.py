@@ -54,3 +54,15 @@ def test_a_file_in_the_folders_place_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     with pytest.raises(Failure, match="cannot be used: Not a directory"):
         packs.pack(recipes.load()["jax-cpu"], tmp_path / "mine")
+
+
+def test_a_pack_never_takes_the_place_of_a_disk_or_of_the_current_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Which it could not, at its end: it is said before anything is asked of an engine."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent/docker.sock")
+    for folder in (Path(), Path("/proc")):
+        with pytest.raises(Failure, match="is a disk, or the current folder"):
+            packs.pack(recipes.load()["jax-cpu"], folder)
+    assert list(tmp_path.iterdir()) == []
