@@ -33,11 +33,16 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remedy:
-    """How to put it right. `commands` are safe to paste, by os_family, "" for every other; they destroy nothing."""
+    """How to put it right. `commands` are safe to paste, by os_family, "" for every other; they destroy nothing.
+
+    `impact` is the worst that carrying it out does: none, service (restarts one), reboot, data (work or data at risk).
+    """
 
     text: str
     commands: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    impact: str = "reversible"  # none, reversible, persistent
+    impact: str = "none"
+    precondition: str | None = None  # what must hold before, in words: "nvidia-ctk is installed"
+    check: str | None = None  # a command that succeeds where the precondition holds, and changes nothing
     verify: str = "gpucheck doctor"
     url: str | None = None
 

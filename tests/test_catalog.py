@@ -25,7 +25,7 @@ ALL = (*HOST_RULES, *RUN_RULES)
 FOLDER = Path(rules.__file__).parent
 TESTS = Path(__file__).parent / "rules"
 FAMILIES = {"", "debian", "rhel", "suse", "arch", "alpine"}
-IMPACTS = {"none", "reversible", "persistent"}
+IMPACTS = {"none", "service", "reboot", "data"}
 DESTROYS = re.compile(
     r"\b(rm|rmmod|reboot|shutdown|purge|remove|autoremove|uninstall|mkfs|kill|pkill|dd)\b|>\s*/(?!dev/null)"
 )

@@ -32,7 +32,7 @@ LITERALS: dict[Any, Any] = {str: "text", int: 7, float: 0.5, bool: True, Version
 
 
 def example(kind: Any, *, empty: bool) -> Any:
-    """A value of any type in facts.py: every field filled, lists with two items; or every None and () it allows."""
+    """A value of any type in facts: every field filled, lists with two items; or every None and () it allows."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if origin in (types.UnionType, typing.Union):
         return None if empty else example(next(arg for arg in args if arg is not types.NoneType), empty=empty)

@@ -34,7 +34,7 @@ def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver) -
             again = Remedy(
                 text="write it again; from toolkit 1.18 on `sudo systemctl restart nvidia-cdi-refresh` does that",
                 commands={"": (f"sudo nvidia-ctk cdi generate --output={path}", "nvidia-ctk cdi list")},
-                impact="persistent",
+                impact="none",
             )
             return bad(
                 f"{spec.path} {fault}", affects=(spec.path,), remedy=again if container_toolkit.version else None

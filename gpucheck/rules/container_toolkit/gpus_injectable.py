@@ -20,7 +20,7 @@ GENERATE = Remedy(
             "nvidia-ctk cdi list",
         )
     },
-    impact="persistent",
+    impact="none",
 )
 ROOTLESS = Remedy(
     text="register the nvidia runtime with your rootless Docker, and leave cgroups, which it may not set, alone; "
@@ -32,7 +32,7 @@ ROOTLESS = Remedy(
             "sudo nvidia-ctk config --set nvidia-container-cli.no-cgroups --in-place",
         )
     },
-    impact="persistent",
+    impact="none",
     url=GUIDE,
 )
 
@@ -72,7 +72,7 @@ RULE = Rule(
     remedy=Remedy(
         text="register the nvidia runtime with Docker and restart it, which stops containers unless live-restore is on",
         commands={"": ("sudo nvidia-ctk runtime configure --runtime=docker", "sudo systemctl restart docker")},
-        impact="persistent",
+        impact="none",
         url=GUIDE,
     ),
 )

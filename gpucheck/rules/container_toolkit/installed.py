@@ -43,7 +43,7 @@ RULE = Rule(
     remedy=Remedy(
         text="install it from NVIDIA's repository",
         commands={"debian": DEB, "rhel": RPM, "arch": ("sudo pacman -S --needed nvidia-container-toolkit",)},
-        impact="persistent",
+        impact="none",
         url="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html",
     ),
 )

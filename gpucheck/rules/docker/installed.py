@@ -30,7 +30,7 @@ RULE = Rule(
             "suse": ("sudo zypper install -y docker", "sudo systemctl enable --now docker"),
             "arch": ("sudo pacman -S --needed docker", "sudo systemctl enable --now docker"),
         },
-        impact="persistent",
+        impact="none",
         url="https://docs.docker.com/engine/install/",
     ),
 )

@@ -36,7 +36,7 @@ def _install(system: System, compat: Compat, pci: Pci | None) -> Remedy:
         text, commands = f"{text}; enable the component non-free first", {"debian": DEBIAN}
     elif pci and len(known) == len(pci.gpus) and all(compat.module_fits(c, open_module=True) for c in known):
         commands = {"arch": ("sudo pacman -S --needed nvidia-open",)}  # Arch has no other kind
-    return Remedy(text=text, commands=commands, impact="persistent", url=GUIDE)
+    return Remedy(text=text, commands=commands, impact="none", url=GUIDE)
 
 
 RULE = Rule(

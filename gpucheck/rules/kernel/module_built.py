@@ -12,7 +12,7 @@ UBUNTU = Remedy(
     text="have Ubuntu install the modules of its driver for this kernel (`dkms status` says what failed to build); or "
     "reboot into the kernel that has them",
     commands={"debian": (*UBUNTU_DRIVER, "sudo modprobe nvidia")},
-    impact="persistent",
+    impact="none",
 )
 
 
@@ -47,6 +47,6 @@ RULE = Rule(
             "rhel": ('sudo dnf install -y "kernel-devel-$(uname -r)"', BUILD, "sudo modprobe nvidia"),
             "": ("dkms status",),
         },
-        impact="persistent",
+        impact="none",
     ),
 )

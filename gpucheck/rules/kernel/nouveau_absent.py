@@ -42,6 +42,6 @@ RULE = Rule(
             "arch": (BLACKLIST, "sudo mkinitcpio -P"),
             "": (BLACKLIST,),
         },
-        impact="persistent",
+        impact="none",
     ),
 )

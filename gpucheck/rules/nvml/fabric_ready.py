@@ -42,7 +42,7 @@ RULE = Rule(
         commands={
             "": ("sudo systemctl enable --now nvidia-fabricmanager", "systemctl status nvidia-fabricmanager --no-pager")
         },
-        impact="persistent",
+        impact="none",
         url="https://docs.nvidia.com/datacenter/tesla/fabric-manager-user-guide/index.html",
     ),
 )

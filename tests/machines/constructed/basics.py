@@ -1,4 +1,4 @@
-"""The constructed machines."""
+"""Healthy machines, and the faults that everybody meets first."""
 
 from __future__ import annotations
 

@@ -1,0 +1,16 @@
+"""The constructed machines, by what is wrong with them."""
+
+from __future__ import annotations
+
+from tests.machines.constructed import basics, containers, driver, hardware, kernel_log, places, software
+from tests.machines.parts import Described
+
+MACHINES: dict[str, Described] = {
+    **basics.MACHINES,
+    **containers.MACHINES,
+    **driver.MACHINES,
+    **hardware.MACHINES,
+    **kernel_log.MACHINES,
+    **places.MACHINES,
+    **software.MACHINES,
+}
