@@ -7,12 +7,13 @@ import types
 import typing
 from collections.abc import Mapping
 from enum import Enum
+from functools import cache
 from typing import Any, TypeVar, cast
 
-from gpucheck.facts import HOST_SUBJECTS, RUN_SUBJECTS, Facts, Version
+from gpucheck.facts import DEEP_SUBJECTS, HOST_SUBJECTS, IMAGE_SUBJECTS, RUN_SUBJECTS, Facts, Version
 
 T = TypeVar("T")
-SUBJECTS = {subject.__name__: subject for subject in (*HOST_SUBJECTS, *RUN_SUBJECTS)}
+SUBJECTS = {subject.__name__: subject for subject in (*HOST_SUBJECTS, *IMAGE_SUBJECTS, *DEEP_SUBJECTS, *RUN_SUBJECTS)}
 
 
 class WrongShape(ValueError):
@@ -72,9 +73,12 @@ def _load(kind: Any, data: Any, path: str) -> Any:
     return data
 
 
+_hints = cache(typing.get_type_hints)  # once a type: a GPU has eighteen links, and a machine many GPUs
+
+
 def _load_dataclass(kind: type, data: Any, path: str) -> Any:
     _expect(isinstance(data, dict), "an object", data, path)
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
     for key in data:
         _expect(key in fields, f"no key {key!r} in {kind.__name__}", data, path)

@@ -16,6 +16,7 @@ from gpucheck.tables import (
     Accuracy,
     Branch,
     Capability,
+    CdiEngine,
     Chip,
     Costly,
     CudnnDrop,
@@ -24,10 +25,13 @@ from gpucheck.tables import (
     FrameworkBuild,
     Heavy,
     HeavyKernel,
+    Instance,
     Model,
     ModuleKind,
     OnCpu,
     Release,
+    ToolkitFault,
+    Xid,
 )
 
 T = TypeVar("T")
@@ -52,6 +56,10 @@ class Compat:
     accuracy: tuple[Accuracy, ...] = ()
     models: tuple[Model, ...] = ()
     chips: tuple[Chip, ...] = ()
+    instances: tuple[Instance, ...] = ()
+    xids: tuple[Xid, ...] = ()
+    toolkit_faults: tuple[ToolkitFault, ...] = ()
+    cdi_engines: tuple[CdiEngine, ...] = ()
 
     def driver_floor(self, cuda: Version) -> Version | None:
         """The oldest driver that runs this CUDA runtime, by its major (minor-version compatibility)."""
@@ -180,6 +188,26 @@ class Compat:
         """The compute capability of a GPU by its PCI device id ("2330"): known before any driver is."""
         number = int(device_id, 16)
         return _first(c.capability for c in self.chips if int(c.first, 16) <= number <= int(c.last, 16))
+
+    def xid(self, code: int) -> Xid | None:
+        """What an Xid means, whose fault it most often is and what it takes."""
+        return _first(xid for xid in self.xids if xid.code == code)
+
+    def promised(self, provider: str, instance_type: str) -> Instance | None:
+        """The GPUs that a cloud's instance type has. Azure's names are told in any case of letters."""
+        name = instance_type.lower()
+        return _first(row for row in self.instances if row.provider == provider and name in map(str.lower, row.names))
+
+    def faults_of_toolkit(self, version: Version) -> tuple[ToolkitFault, ...]:
+        """What that version of the NVIDIA Container Toolkit is known to do wrong."""
+        return tuple(
+            row for row in self.toolkit_faults if version < row.below and (row.first is None or version >= row.first)
+        )
+
+    def reads_cdi(self, product: str, cdi: Version) -> Version | None:
+        """The first Docker Engine, or Podman, that reads CDI specs as new as that; None where no table tells."""
+        rows = [row for row in self.cdi_engines if row.cdi <= cdi]
+        return max((row.podman if product == "podman" else row.docker for row in rows), default=None)
 
     def gpus(self, pci: Pci | None, nvml: Nvml | None) -> dict[str, Version]:
         """Label and compute capability of the GPUs here, by NVML or else by the bus. Unknown ones are left out."""

@@ -180,6 +180,12 @@ class Recording:
         return {"schema": RECORDING_SCHEMA, "runs": runs, "files": dict(sorted(self._files.items()))}
 
 
+def _is_answer(answer: dict[str, Any], **shape: Any) -> bool:
+    if "cannot_look" in answer:
+        return isinstance(answer["cannot_look"], str)
+    return all(isinstance(answer[key], kind) for key, kind in shape.items())
+
+
 class Recorded:
     """A machine from its recording. What was never asked of it cannot be looked at."""
 
@@ -188,23 +194,28 @@ class Recorded:
         self._files = dict(document["files"].items())
 
     @classmethod
+    def of(cls, document: Any, name: str) -> Recorded:
+        """Of a document from outside; `name` is the file's. Raises ValueError, in one sentence, where it is none."""
+        try:
+            if document["schema"] != RECORDING_SCHEMA:
+                raise ValueError(f"{name} has schema {document['schema']!r}; this gpucheck reads {RECORDING_SCHEMA}")
+            recorded = cls(document)
+            sound = all(_is_answer(run, code=int, out=str, err=str) for run in recorded._runs.values())
+            sound &= all(_is_answer(file, text=(str, type(None))) for file in recorded._files.values())
+        except (AttributeError, KeyError, TypeError) as error:
+            raise ValueError(f"{name} is not a recording of gpucheck") from error
+        if not sound:
+            raise ValueError(f"{name} is not a recording of gpucheck: an answer in it has another shape")
+        return recorded
+
+    @classmethod
     def load(cls, path: str | Path) -> Recorded:
         """Raises ValueError with one sentence where the file is not a recording, FileNotFoundError where it is not."""
         try:
-            document = json.loads(Path(path).read_text())
-            if document["schema"] != RECORDING_SCHEMA:
-                raise ValueError(f"{path} has schema {document['schema']!r}; this gpucheck reads {RECORDING_SCHEMA}")
-            recorded = cls(document)
-            for argv in recorded._runs:
-                with contextlib.suppress(CannotLook):
-                    recorded.run(argv)
-            for name in recorded._files:
-                with contextlib.suppress(CannotLook):
-                    recorded.read(name)
-            return recorded
+            return cls.of(json.loads(Path(path).read_text()), str(path))
         except json.JSONDecodeError as error:
             raise ValueError(f"{path} is not JSON (line {error.lineno}): is the file complete?") from error
-        except (AttributeError, KeyError, TypeError, UnicodeDecodeError) as error:
+        except UnicodeDecodeError as error:
             raise ValueError(f"{path} is not a recording of gpucheck") from error
 
     def run(self, argv: Sequence[str], timeout: float = 5.0) -> Result:  # noqa: ARG002

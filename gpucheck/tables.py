@@ -133,7 +133,66 @@ class Chip:
     capability: Version
 
 
-TABLES: dict[str, tuple[str, str, type]] = {  # field of Compat: file, section, type of a row
+@fact
+class Xid:
+    code: int
+    name: str  # NVIDIA's: GPU_HAS_FALLEN_OFF_THE_BUS
+    kind: str  # application, driver, hardware, power or informational
+    action: str  # see the head of xids.toml
+    meaning: str
+
+
+@fact
+class ToolkitFault:
+    """What a version of the NVIDIA Container Toolkit does wrong, and where: everywhere unless it says."""
+
+    below: Version
+    says: str
+    first: Version | None = None
+    rootless: bool | None = None
+    cgroups: int | None = None
+
+
+@fact
+class CdiEngine:
+    """The first engines that read CDI specs of a version."""
+
+    cdi: Version
+    docker: Version
+    podman: Version
+
+
+@fact
+class Instance:
+    """A cloud's instance types with that many whole GPUs."""
+
+    provider: str  # as in Cloud
+    names: tuple[str, ...]
+    gpu: str
+    count: int
+
+
+@fact
+class Signature:
+    """A message that people see, and what is behind it. The head of signatures.toml says what each field is."""
+
+    id: str
+    words: tuple[str, ...]
+    tells: str  # cause, symptom or program
+    meaning: str
+    cause: str
+    samples: tuple[tuple[str, ...], ...]  # (line, where it was read)
+    unlike: tuple[str, ...]
+    source: str
+    pattern: str | None = None
+    code: int | None = None  # of the CUDA error
+    rule: str | None = None
+    fix: str | None = None
+
+
+Tables = dict[str, tuple[str, str, type]]  # field: file, section, type of a row
+
+TABLES: Tables = {  # of Compat
     "floors": ("cuda.toml", "floor", Floor),
     "releases": ("cuda.toml", "release", Release),
     "capabilities": ("cuda.toml", "capability", Capability),
@@ -149,16 +208,21 @@ TABLES: dict[str, tuple[str, str, type]] = {  # field of Compat: file, section, 
     "accuracy": ("training.toml", "accuracy", Accuracy),
     "models": ("gpus.toml", "model", Model),
     "chips": ("gpus.toml", "chip", Chip),
+    "instances": ("clouds.toml", "instance", Instance),
+    "toolkit_faults": ("container_toolkit.toml", "fault", ToolkitFault),
+    "cdi_engines": ("container_toolkit.toml", "cdi_engine", CdiEngine),
+    "xids": ("xids.toml", "xid", Xid),
 }
+SIGNATURES: Tables = {"signatures": ("signatures.toml", "signature", Signature)}  # read by `explain` alone
 
 
-def read(folder: Path = FOLDER) -> dict[str, tuple[Any, ...]]:
+def read(folder: Path = FOLDER, tables: Tables = TABLES) -> dict[str, tuple[Any, ...]]:
     """Every table of `folder`, by field of Compat. Raises ValueError, naming file and row, where one is wrong."""
-    names = {name for name, _, _ in TABLES.values()}
+    names = {name for name, _, _ in tables.values()}
     files = {name: tomllib.loads((folder / name).read_text()) for name in names}
     return {
         field: tuple(_row(kind, data, f"{file}: {section}[{i}]") for i, data in enumerate(files[file][section]))
-        for field, (file, section, kind) in TABLES.items()
+        for field, (file, section, kind) in tables.items()
     }
 
 

@@ -13,7 +13,9 @@ import pytest
 
 from gpucheck import codec
 from gpucheck.facts import (
+    DEEP_SUBJECTS,
     HOST_SUBJECTS,
+    IMAGE_SUBJECTS,
     RUN_SUBJECTS,
     CudaInstall,
     DeviceNode,
@@ -47,7 +49,9 @@ def example(kind: Any, *, empty: bool) -> Any:
 
 
 @pytest.mark.parametrize("empty", [False, True])
-@pytest.mark.parametrize("subject", [*HOST_SUBJECTS, *RUN_SUBJECTS], ids=lambda subject: subject.__name__)
+@pytest.mark.parametrize(
+    "subject", [*HOST_SUBJECTS, *IMAGE_SUBJECTS, *DEEP_SUBJECTS, *RUN_SUBJECTS], ids=lambda subject: subject.__name__
+)
 def test_every_subject_reads_back_as_it_was_written(subject: type, empty: bool) -> None:
     facts = Facts(known={subject: example(subject, empty=empty)})
     assert codec.load(Facts, json.loads(json.dumps(codec.dump(facts)))) == facts
@@ -64,6 +68,8 @@ def test_a_driver_as_json() -> None:
         "libraries": [{"path": "/lib/libcuda.so", "version": None}],
         "devices": [{"path": "/dev/nvidia0", "major": 195, "minor": 0, "mode": "666", "group": "root"}],
         "modprobe": False,
+        "parameters": {},
+        "hmm": None,
     }
 
 

@@ -9,9 +9,30 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from gpucheck.facts.containers import CdiSpec, ContainerToolkit, Docker
-from gpucheck.facts.machine import DeviceNode, Driver, Kernel, Library, Pci, PciDevice, System
+from gpucheck.facts.cloud import Cloud
+from gpucheck.facts.compute import Compute, ComputeGpu, CopyTest, KernelTest, MemoryTest, PeerCopy, Peers
+from gpucheck.facts.containers import CdiSpec, ContainerToolkit, Docker, Dockerd, Selinux
+from gpucheck.facts.image import Image
+from gpucheck.facts.kernel_log import KernelLog, LogEvent
+from gpucheck.facts.machine import (
+    DeviceNode,
+    Dkms,
+    Driver,
+    DriverPackage,
+    FailedBuild,
+    Kernel,
+    Library,
+    Packages,
+    Pci,
+    PciBridges,
+    PciDevice,
+    Suspend,
+    System,
+    Upgrade,
+    User,
+)
 from gpucheck.facts.nvml import CallError, Gpu, GpuProcess, MigDevice, NvLink, Nvml
+from gpucheck.facts.pcie import Pcie, Slot
 from gpucheck.facts.run import (
     Control,
     DeviceKernels,
@@ -26,7 +47,8 @@ from gpucheck.facts.run import (
     Run,
     Timing,
 )
-from gpucheck.facts.software import CudaInstall, Cudnn, Frameworks, Package, Toolkit
+from gpucheck.facts.services import Services, Unit
+from gpucheck.facts.software import CudaInstall, Cudnn, Frameworks, Linker, Package, Toolkit, Wanted
 from gpucheck.facts.training import ClassScore, Epoch, Evaluation, Share, Training
 from gpucheck.facts.version import Version, fact
 
@@ -43,8 +65,11 @@ class Facts:
 
 
 HOST_SUBJECTS: tuple[type, ...] = (
-    System, Pci, Kernel, Driver, Nvml, Toolkit, Cudnn, Docker, ContainerToolkit, Frameworks,
+    System, User, Suspend, Pci, PciBridges, Cloud, Kernel, Dkms, Packages, Driver, KernelLog, Nvml, Pcie, Services,
+    Linker, Toolkit, Cudnn, Docker, Dockerd, Selinux, ContainerToolkit, Frameworks,
 )  # fmt: skip
+IMAGE_SUBJECTS: tuple[type, ...] = (Image,)  # `doctor --image`
+DEEP_SUBJECTS: tuple[type, ...] = (Compute,)  # `doctor --deep`
 RUN_SUBJECTS: tuple[type, ...] = (
     Run, Placement, Kernels, GpuUse, Control, Timing, Training, Evaluation,
 )  # fmt: skip
@@ -53,44 +78,73 @@ __all__ = [
     "CallError",
     "CdiSpec",
     "ClassScore",
+    "Cloud",
+    "Compute",
+    "ComputeGpu",
     "ContainerToolkit",
     "Control",
+    "CopyTest",
     "CudaInstall",
     "Cudnn",
+    "DEEP_SUBJECTS",
     "DeviceKernels",
     "DeviceNode",
+    "Dkms",
     "Docker",
+    "Dockerd",
     "Driver",
+    "DriverPackage",
     "Epoch",
     "Evaluation",
+    "FailedBuild",
     "Facts",
     "Frameworks",
     "Gpu",
     "GpuProcess",
     "GpuSamples",
     "GpuUse",
+    "IMAGE_SUBJECTS",
+    "Image",
     "HOST_SUBJECTS",
     "Kernel",
+    "KernelLog",
+    "KernelTest",
     "KernelTime",
     "Kernels",
     "Library",
+    "LogEvent",
+    "Linker",
+    "MemoryTest",
     "MigDevice",
     "NvLink",
     "Nvml",
     "Package",
+    "Packages",
     "Part",
     "Pci",
+    "PciBridges",
     "PciDevice",
+    "Pcie",
+    "PeerCopy",
+    "Peers",
     "PlacedOp",
     "Placement",
     "Process",
     "RUN_SUBJECTS",
     "Run",
+    "Services",
+    "Selinux",
     "Share",
+    "Slot",
+    "Suspend",
     "System",
     "Timing",
     "Toolkit",
     "Training",
+    "Unit",
+    "Upgrade",
+    "User",
     "Version",
+    "Wanted",
     "fact",
 ]

@@ -74,6 +74,7 @@ class Gpu:
     memory_utilization_percent: int | None = None  # time the memory was busy, not how full it is
     temperature_c: int | None = None
     slowdown_c: int | None = None
+    margin_c: int | None = None  # degrees left to the nearest slowdown, as newer GPUs tell it
     shutdown_c: int | None = None
     power_mw: int | None = None
     power_limit_mw: int | None = None
@@ -98,13 +99,17 @@ class Gpu:
     ecc_volatile_uncorrected: int | None = None
     ecc_aggregate_corrected: int | None = None  # aggregate: in the GPU's lifetime
     ecc_aggregate_uncorrected: int | None = None
+    sram_threshold_exceeded: bool | None = None  # so many errors in one place of a cache that the GPU is to be replaced
     remapped_correctable: int | None = None  # rows; Ampere and later
     remapped_uncorrectable: int | None = None
     remap_pending: bool | None = None
     remap_failed: bool | None = None
+    remap_banks: tuple[int, ...] | None = None  # memory banks by spare rows left: all, many, some, few, none
     retired_single_bit: int | None = None  # pages; before Ampere
     retired_double_bit: int | None = None
     retire_pending: bool | None = None
+    inforom_valid: bool | None = None
+    recovery_action: str | None = None  # none, gpu_reset, node_reboot, drain_p2p, drain_and_reset, ...
     compute_mode: str | None = None  # default, exclusive_process, prohibited
     persistence: bool | None = None
     mig: bool | None = None
@@ -125,5 +130,6 @@ class Nvml:
     nvml_version: Version | None = None
     cuda_version: Version | None = None  # newest CUDA that the driver runs
     confidential_computing: bool | None = None
+    confidential_ready: bool | None = None  # where that is on: the GPUs accept work
     gpus: tuple[Gpu, ...] = ()
     errors: tuple[CallError, ...] = ()  # of questions that name no GPU

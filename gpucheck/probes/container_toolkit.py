@@ -14,6 +14,8 @@ from gpucheck.probes.files import library_version, present
 
 DAEMON_JSON = "/etc/docker/daemon.json"
 CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")  # the CDI specification's own default
+CONFIG = "/etc/nvidia-container-runtime/config.toml"
+DEEPEST = 50  # levels in a CDI spec, which has seven
 HOOK = ("sh", "-c", "command -v nvidia-container-runtime-hook")
 
 
@@ -28,12 +30,13 @@ def probe(host: Host) -> ContainerToolkit:
         daemon_json=runtimes,
         daemon_json_error=error,
         cdi_specs=tuple(judge_spec(path, spec, frozenset(there)) for path, spec in specs.items()),
+        no_cgroups=_no_cgroups(host),
     )
 
 
 def parse_version(text: str) -> Version | None:
     """Of `nvidia-ctk --version`: "NVIDIA Container Toolkit CLI version 1.17.8"."""
-    number = re.search(r"version (\d+\.\d+\.\d+)", text)
+    number = re.search(r"version (\d{1,6}\.\d{1,6}\.\d{1,6})\b", text)
     return Version(number[1]) if number else None
 
 
@@ -52,8 +55,35 @@ def parse_daemon_json(text: str) -> tuple[str, ...]:
         return tuple(sorted(data.get("runtimes") or {}))
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} (line {error.lineno})") from error
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, TypeError, RecursionError) as error:
         raise ValueError("not an object with runtimes in it") from error
+
+
+def _no_cgroups(host: Host) -> bool | None:
+    try:
+        return parse_config(host.read(CONFIG) or "")
+    except CannotLook:
+        return None
+
+
+def parse_config(text: str) -> bool | None:
+    """nvidia-container-cli.no-cgroups of the toolkit's config.toml: false unless set; None where the file is torn."""
+    import tomllib  # here, because few machines need it
+
+    try:
+        section = tomllib.loads(text).get("nvidia-container-cli", {})
+    except (tomllib.TOMLDecodeError, RecursionError):
+        return None
+    value = section.get("no-cgroups", False) if isinstance(section, dict) else None
+    return value if isinstance(value, bool) else None
+
+
+def kept_config(text: str) -> str:
+    """The config.toml with what parse_config() reads of it, and nothing else."""
+    value = parse_config(text)
+    if value is None:
+        return "torn\n"
+    return f"[nvidia-container-cli]\nno-cgroups = {str(value).lower()}\n" if value else ""
 
 
 def _spec_paths(host: Host) -> list[str]:
@@ -75,6 +105,8 @@ def parse_spec(text: str) -> dict[str, Any]:
         data = json.loads(text) if text.lstrip().startswith("{") else _yaml(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"not JSON: {error.msg} (line {error.lineno})") from error
+    except RecursionError as error:
+        raise ValueError("not a CDI spec: it is nested too deep") from error
     if not isinstance(data, dict) or not isinstance(data.get("devices"), list) or "kind" not in data:
         raise ValueError("not a CDI spec: it names no kind or no devices")
     try:
@@ -89,8 +121,16 @@ def parse_spec(text: str) -> dict[str, Any]:
 def _yaml(text: str) -> object:
     import yaml  # here, because few machines need it
 
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        depth = 0
+        for event in yaml.parse(
+            text, loader
+        ):  # the loader in C goes as deep as the text does, and the stack ends first
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise ValueError("not a CDI spec: it is nested too deep")
+        return yaml.load(text, loader)  # noqa: S506 - both are safe
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f" (line {mark.line + 1})" if mark else ""

@@ -15,17 +15,28 @@ VERSION = ("docker", "version", "--format", "{{json .}}")
 INFO = ("docker", "info", "--format", "{{json .}}")
 PODMAN_VERSION = ("podman", "version", "--format", "{{json .}}")
 PODMAN_INFO = ("podman", "info", "--format", "{{json .}}")
+STUB = "activate the WSL integration in Docker Desktop"  # the command that Docker Desktop leaves in other distributions
+SNAP = "/var/snap/"  # where the snap docker keeps its images
+NO_INTEGRATION = "Docker Desktop's WSL integration is off for this distribution"
 
 
 def probe(host: Host) -> Docker:
     """Raises CannotLook where an engine answers and does not tell of itself: a proxy may allow /version alone."""
+    try:
+        return _probe(host)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise CannotLook("what the docker command prints has not the shape of Docker's API") from error
+
+
+def _probe(host: Host) -> Docker:
     version = host.run(VERSION)
     if version.code == NO_SUCH_COMMAND:
         found = _podman(host)
         return found or parse({}, {}, None)
     known = parse_json(version.out)
     if not known:
-        return _beside(host, {}, last_line(version.err) or f"docker version failed (exit code {version.code})")
+        said = NO_INTEGRATION if STUB in version.out else last_line(version.err)
+        return _beside(host, {}, said or f"docker version failed (exit code {version.code})")
     if known.get("Server") is None and not _is_shim(known):
         return _beside(host, known, last_line(version.err) or "no engine answered")
     info = host.run(INFO)
@@ -60,7 +71,7 @@ def parse_json(text: str) -> dict[str, Any]:
     """The object that a --format '{{json .}}' printed; empty where it is none."""
     try:
         data = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}
 
@@ -73,23 +84,29 @@ def parse(version: Mapping[str, Any], info: Mapping[str, Any], error: str | None
         server = {"Version": client["Version"], "ApiVersion": client["APIVersion"]}
         info = _podman_info(info)
     podman = shim or any(part.get("Name") == "Podman Engine" for part in server.get("Components") or ())
+    options = _texts(info.get("SecurityOptions"))
     return Docker(
         client=_version(client.get("Version")),
         server=_version(server.get("Version")),
         product="podman" if podman else "docker" if client else None,
         api=_version(server.get("ApiVersion")),
         error=error,
-        context=client.get("Context"),
-        runtimes=tuple(sorted(info.get("Runtimes") or ())),
-        default_runtime=info.get("DefaultRuntime") or None,
-        cdi_spec_dirs=tuple(info.get("CDISpecDirs") or ()),  # since Engine 25
+        context=_text(client.get("Context")),
+        runtimes=tuple(sorted(_texts(info.get("Runtimes")))),
+        default_runtime=_text(info.get("DefaultRuntime")),
+        cdi_spec_dirs=_texts(info.get("CDISpecDirs")),  # since Engine 25
         cdi_devices=tuple(  # since Engine 28.2
-            device["ID"] for device in info.get("DiscoveredDevices") or () if device.get("Source") == "cdi"
+            str(device["ID"]) for device in info.get("DiscoveredDevices") or () if device.get("Source") == "cdi"
         ),
-        cgroup_driver=info.get("CgroupDriver") or None,
-        storage_driver=info.get("Driver") or None,
-        rootless=any("name=rootless" in option for option in info.get("SecurityOptions") or ()),
-        warnings=tuple(info.get("Warnings") or ()),
+        cgroup_driver=_text(info.get("CgroupDriver")),
+        storage_driver=_text(info.get("Driver")),
+        rootless=any("name=rootless" in option for option in options),
+        warnings=_texts(info.get("Warnings")),
+        system=_text(info.get("OperatingSystem")),
+        kernel=_text(info.get("KernelVersion")),
+        snap=(_text(info.get("DockerRootDir")) or "").startswith(SNAP),
+        cgroups={"1": 1, "2": 2}.get(str(info.get("CgroupVersion") or "").removeprefix("v")),
+        selinux=any("name=selinux" in option for option in options),
     )
 
 
@@ -102,17 +119,32 @@ def _podman_info(info: Mapping[str, Any]) -> dict[str, Any]:
     """`podman info` in the words of Docker's API."""
     host, store = info.get("host") or {}, info.get("store") or {}
     runtime = (host.get("ociRuntime") or {}).get("name")
+    security = host.get("security") or {}
     return {
         "Runtimes": [runtime] if runtime else [],
         "DefaultRuntime": runtime,
         "CgroupDriver": host.get("cgroupManager"),
         "Driver": store.get("graphDriverName"),
-        "SecurityOptions": ["name=rootless"] if (host.get("security") or {}).get("rootless") else [],
+        "SecurityOptions": [
+            f"name={name}"
+            for name, on in (("rootless", security.get("rootless")), ("selinux", security.get("selinuxEnabled")))
+            if on
+        ],
+        "KernelVersion": host.get("kernel"),
+        "CgroupVersion": host.get("cgroupVersion"),
     }
 
 
 def _version(text: object) -> Version | None:
     return Version(text) if isinstance(text, str) and text[:1].isdigit() else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(item for item in value or () if isinstance(item, str))
 
 
 def last_line(text: str) -> str | None:

@@ -11,11 +11,11 @@ from gpucheck.facts import DeviceNode, Library, Version
 from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
 
 # Where the linker or a container runtime finds NVIDIA's libraries. In turn: Debian and Ubuntu, their multiarch for Arm,
-# Red Hat and SUSE, Arch, WSL, images and GKE nodes, NixOS, the GPU Operator's driver container.
+# Red Hat and SUSE, Arch, WSL, images and GKE nodes, Colab, NixOS, the GPU Operator's driver container.
 LIBRARY_FOLDERS = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/lib/wsl/lib",
-    "/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/run/opengl-driver/lib",
-    "/run/nvidia/driver/usr/lib/x86_64-linux-gnu",
+    "/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib64-nvidia",
+    "/run/opengl-driver/lib", "/run/nvidia/driver/usr/lib/x86_64-linux-gnu",
 )  # fmt: skip
 STAT_FORMAT = "%f %t %T %a %G %n"  # raw mode, major and minor in hexadecimal; mode in octal; group; name
 NOT_THERE = (": No such file or directory", ": Not a directory", ": Too many levels of symbolic links")
@@ -26,7 +26,7 @@ def libraries(host: Host, sonames: Sequence[str], folders: Sequence[str] = LIBRA
     paths = [f"{folder}/{soname}" for folder in folders for soname in sonames]
     result = host.run(("readlink", "-e", *paths))
     if result.code == NO_SUCH_COMMAND or result.err:  # -e is silent about files that are not there
-        raise CannotLook(f"readlink -e does not work here: {result.err.strip().splitlines()[0]}")
+        raise CannotLook(f"readlink -e does not work here: {result.err.strip().partition(chr(10))[0][:200]}")
     return parse_libraries(result.out)
 
 
@@ -37,7 +37,7 @@ def parse_libraries(text: str) -> tuple[Library, ...]:
 
 def library_version(path: str) -> Version | None:
     """libcuda.so.570.124.06 -> 570.124.06. None for an interface's number: libcudnn.so.9, WSL's libcuda.so.1.1."""
-    number = re.search(r"\.so\.(\d+(?:\.\d+)+)$", path)
+    number = re.search(r"\.so\.([0-9]{1,9}(?:\.[0-9]{1,9})+)$", path)
     return Version(number[1]) if number and not number[1].startswith("1.") else None
 
 
@@ -60,9 +60,14 @@ def present(host: Host, paths: Iterable[str]) -> dict[str, Entry | None]:
 
 
 def parse_stat(text: str) -> dict[str, Entry]:
+    """Lines of STAT_FORMAT. Raises CannotLook where one is another."""
     found = {}
     for line in text.splitlines():
-        raw, major, minor, mode, group, path = line.split(" ", 5)
-        device = DeviceNode(path=path, major=int(major, 16), minor=int(minor, 16), mode=mode, group=group)
-        found[path] = Entry(int(raw, 16), device if stat.S_ISCHR(int(raw, 16)) else None)
+        try:
+            raw, major, minor, mode, group, path = line.split(" ", 5)
+            device = DeviceNode(path=path, major=int(major, 16), minor=int(minor, 16), mode=mode, group=group)
+            found[path] = Entry(int(raw, 16), device if stat.S_ISCHR(int(raw, 16)) else None)
+            int(mode, 8)
+        except ValueError as error:
+            raise CannotLook(f"what stat says cannot be read: {line[:80]}") from error
     return found

@@ -5,10 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from gpucheck.facts import Frameworks, Package, Version
+from gpucheck.facts import Frameworks, Package, Version, Wanted
 from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
 
 NAMES = "tensorflow([-_][cg]pu)?|tf[-_]nightly|torch|jax|jaxlib|jax[-_]cuda[0-9]+[-_]plugin|keras|nvidia[-_].+"
+# Whose metadata names the wheels of NVIDIA that they were built with.
+BUILDS = re.compile(r"tensorflow|tf-nightly|torch|jax-cuda\d+-plugin")
+WANTED = re.compile(
+    r"Requires-Dist: (nvidia[-_][\w-]{1,60})(?:\[[\w,-]{0,60}\])? ?\(?([^;()]{0,120})\)?(?: ?;(.{0,400}))?"
+)
+ELSEWHERE = re.compile(r"win32|windows|darwin", re.IGNORECASE)  # in the condition of a requirement
 # The names are in the command, so that it tells of no other package.
 SCRIPT = rf"""import os, re, sys
 print(sys.executable)
@@ -32,7 +38,7 @@ def probe(host: Host) -> Frameworks:
     for folder in folders:  # in the order of sys.path: the first of a name is the one that is imported
         name, version, path = parse_folder(folder)
         if name not in found and re.match(r"\D{0,2}\d", version):  # "unknown" is what broken metadata has
-            found[name] = _package(host, name, version, path)
+            found[name] = _package(host, name, version, path, folder)
     return Frameworks(python=python, packages=tuple(found[name] for name in sorted(found)))
 
 
@@ -43,7 +49,7 @@ def parse_folder(folder: str) -> tuple[str, str, str]:
     return re.sub(r"[-_.]+", "-", name).lower(), version, path
 
 
-def _package(host: Host, name: str, version: str, path: str) -> Package:
+def _package(host: Host, name: str, version: str, path: str, folder: str) -> Package:
     cuda, cpu_only = parse_local(version)
     if cuda is None and cpu_only is None and name == "torch":
         cuda, cpu_only = parse_torch_version(host.read(f"{path}/torch/version.py") or "")
@@ -54,7 +60,24 @@ def _package(host: Host, name: str, version: str, path: str) -> Package:
     suffix = re.search(r"-cu(?:da)?(1\d)(?:-plugin)?$", name)  # nvidia-cudnn-cu12, jax-cuda12-plugin
     if suffix:
         cuda = Version(suffix[1])
-    return Package(name=name, version=Version(version), path=path, cuda=cuda, cpu_only=cpu_only)
+    # conda brings CUDA in packages of its own, which no metadata names.
+    pip = BUILDS.fullmatch(name) and not cpu_only and (host.read(f"{folder}/INSTALLER") or "").strip() != "conda"
+    wants = parse_wanted(host.read(f"{folder}/METADATA") or "") if pip else ()
+    return Package(name=name, version=Version(version), path=path, cuda=cuda, cpu_only=cpu_only, wants=wants)
+
+
+def parse_wanted(metadata: str) -> tuple[Wanted, ...]:
+    """NVIDIA's wheels in METADATA: Requires-Dist: nvidia-cudnn-cu12<10.0,>=9.3.0.75; extra == "and-cuda"."""
+    wanted = {}
+    for row in filter(None, map(WANTED.fullmatch, metadata.splitlines())):
+        if not ELSEWHERE.search(row[3] or ""):
+            wanted[re.sub(r"[-_.]+", "-", row[1]).lower()] = "".join(row[2].split())
+    return tuple(Wanted(name=name, versions=versions) for name, versions in wanted.items())
+
+
+def kept(metadata: str) -> str:
+    """The lines of METADATA that parse_wanted() reads."""
+    return "".join(f"{line}\n" for line in metadata.splitlines() if WANTED.fullmatch(line))
 
 
 def parse_local(version: str) -> tuple[Version | None, bool | None]:

@@ -12,10 +12,24 @@ from gpucheck.host import CannotLook, Host
 VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "KERAS_BACKEND",
     "KERAS_TORCH_DEVICE", "JAX_PLATFORMS", "JAX_PLATFORM_NAME", "TF_CPP_MIN_LOG_LEVEL", "TF_XLA_FLAGS", "XLA_FLAGS",
-    "LD_LIBRARY_PATH", "CUDA_MODULE_LOADING",
+    "LD_LIBRARY_PATH", "CUDA_MODULE_LOADING", "COLAB_RELEASE_TAG", "COLAB_GPU", "CUDA_LAUNCH_BLOCKING",
+    # DCGM's list of variables that change how CUDA behaves.
+    "NSIGHT_CUDA_DEBUGGER", "CUDA_INJECTION32_PATH", "CUDA_INJECTION64_PATH", "CUDA_AUTO_BOOST",
+    "CUDA_ENABLE_COREDUMP_ON_EXCEPTION", "CUDA_COREDUMP_FILE", "CUDA_DEVICE_WAITS_ON_EXCEPTION", "CUDA_PROFILE",
+    "COMPUTE_PROFILE", "OPENCL_PROFILE",
 )  # fmt: skip
 # A shell, because `printenv A B` does not say which of the two it answers. ${A+"A=$A"} is nothing where A is not set.
-ENVIRONMENT = ("sh", "-c", "printf '%s\\n' " + " ".join(f'${{{name}+"{name}=${name}"}}' for name in VARIABLES))
+# The last word shows that all of them were told.
+ENVIRONMENT = ("sh", "-c", "printf '%s\\n' " + " ".join(f'${{{name}+"{name}=${name}"}}' for name in VARIABLES) + " end")
+MAC_VERSION = "/System/Library/CoreServices/SystemVersion.plist"
+DMI = "/sys/class/dmi/id"
+# The beginnings of a virtual machine's vendor or product, as systemd's detect-virt knows them.
+HYPERVISORS = {
+    "KVM": "kvm", "OpenStack": "kvm", "KubeVirt": "kvm", "Amazon EC2": "amazon", "QEMU": "qemu", "VMware": "vmware",
+    "innotek GmbH": "virtualbox", "VirtualBox": "virtualbox", "Xen": "xen", "Parallels": "parallels", "BHYVE": "bhyve",
+    "Hyper-V": "hyper-v", "Apple Virtualization": "apple", "Google Compute Engine": "google",
+    "Virtual Machine": "hyper-v",
+}  # fmt: skip
 FAMILIES = ("debian", "rhel", "suse", "arch", "alpine")
 RELATIVES = {"ubuntu": "debian", "fedora": "rhel", "centos": "rhel", "opensuse": "suse", "archlinux": "arch"}
 
@@ -23,22 +37,34 @@ RELATIVES = {"ubuntu": "debian", "fedora": "rhel", "centos": "rhel", "opensuse":
 def probe(host: Host) -> System:
     os_release = parse_os_release(host.read("/etc/os-release") or host.read("/usr/lib/os-release") or "")
     kernel = (host.read("/proc/sys/kernel/osrelease") or "").strip()
+    platform = "Linux"
     if not kernel:
-        raise CannotLook("/proc is not mounted here")
+        platform, _, kernel = host.run(("uname", "-sr")).out.strip().partition(" ")
+        if platform == "Linux" or not re.fullmatch(r"[A-Za-z]{3,20}", platform):
+            raise CannotLook("/proc is not mounted here")
     memory = parse_memory(host.read("/proc/meminfo") or "")
     mounts = host.read("/proc/mounts") or ""
+    arch = host.run(("uname", "-m")).out.strip()
+    variables = environment(host)
+    vendor, product = (_line(host, f"{DMI}/{name}") for name in ("sys_vendor", "product_name"))
     return System(
-        os=os_release.get("PRETTY_NAME"),
+        os=os_release.get("PRETTY_NAME") or _mac(host, platform),
         os_family=os_family(os_release),
         os_id=os_release.get("ID"),
         kernel=kernel,
-        arch=host.run(("uname", "-m")).out.strip(),
+        arch=arch,
         cpus=parse_cpu_list(host.read("/sys/devices/system/cpu/online") or ""),
         memory_bytes=memory,
         shm_bytes=parse_shm(mounts, memory),
         container=_container(host, mounts),
         wsl="microsoft" in kernel.lower() or host.read("/proc/sys/fs/binfmt_misc/WSLInterop") is not None,
-        environment=parse_environment(host.run(ENVIRONMENT).out),
+        environment=variables,
+        platform=platform,
+        vendor=vendor,
+        product=product,
+        hypervisor=hypervisor(vendor, product),
+        jetson=_jetson(host, kernel) if arch == "aarch64" else None,
+        colab="COLAB_RELEASE_TAG" in variables or "COLAB_GPU" in variables,
     )
 
 
@@ -89,9 +115,47 @@ def parse_shm(mounts: str, memory_bytes: int | None) -> int | None:
     return memory_bytes // 2 if memory_bytes else None
 
 
+def environment(host: Host) -> dict[str, str]:
+    """Raises CannotLook where the shell does not tell all of it: a variable that is not there must mean that."""
+    result = host.run(ENVIRONMENT)
+    if result.code != 0 or result.out.splitlines()[-1:] != ["end"]:
+        raise CannotLook("the shell (sh) does not tell which variables are set")
+    return parse_environment(result.out)
+
+
 def parse_environment(text: str) -> dict[str, str]:
     pairs = (line.partition("=") for line in text.splitlines())
     return {name: value for name, _, value in pairs if name in VARIABLES}
+
+
+def hypervisor(vendor: str | None, product: str | None) -> str | None:
+    """Who made this virtual machine. A machine that a cloud rents out whole (c5.metal) is none."""
+    if product and product.endswith(".metal"):
+        return None
+    names = [name for name in (product, vendor) if name]
+    return next((made for start, made in HYPERVISORS.items() if any(name.startswith(start) for name in names)), None)
+
+
+def _line(host: Host, path: str) -> str | None:
+    """The first line of a file that a container may have masked: then, too, the rest of the system is known."""
+    try:
+        text = host.read(path)
+    except CannotLook:
+        return None
+    return ((text or "")[:200].splitlines() or [""])[0].strip(" \0") or None
+
+
+def _mac(host: Host, platform: str) -> str | None:
+    version = re.search(r"<key>ProductVersion</key>\s*<string>([\d.]+)<", host.read(MAC_VERSION) or "")
+    return f"macOS {version[1]}" if platform == "Darwin" and version else None
+
+
+def _jetson(host: Host, kernel: str) -> str | None:
+    """A board with a Tegra chip, by its device tree; in a container, where that is masked, by its kernel."""
+    chip = "nvidia,tegra" in (_line(host, "/proc/device-tree/compatible") or "")
+    if not chip and not kernel.endswith("-tegra"):
+        return None
+    return _line(host, "/proc/device-tree/model") or "a Jetson"
 
 
 def _container(host: Host, mounts: str) -> str | None:

@@ -16,9 +16,10 @@ import pynvml  # type: ignore[import-untyped]
 SOURCE = Path(__file__).with_name("fakenvml.c")
 STRUCTS = (
     "c_nvmlMemory_t", "c_nvmlMemory_v2_t", "c_nvmlBAR1Memory_t", "c_nvmlUtilization_t", "c_nvmlTemperature_v1_t",
-    "c_nvmlProcessInfo_v2_t", "c_nvmlConfComputeSystemState_t", "nvmlPciInfo_t",
+    "c_nvmlProcessInfo_v2_t", "c_nvmlConfComputeSystemState_t", "nvmlPciInfo_t", "c_nvmlRowRemapperHistogramValues",
+    "c_nvmlMarginTemperature_v1_t", "c_nvmlEccSramErrorStatus_v1_t", "c_nvmlFieldValue_t",
 )  # fmt: skip
-VERSIONS = ("nvmlMemory_v2", "nvmlTemperature_v1")
+VERSIONS = ("nvmlMemory_v2", "nvmlTemperature_v1", "nvmlMarginTemperature_v1", "nvmlEccSramErrorStatus_v1")
 
 
 def header() -> str:

@@ -11,6 +11,7 @@
  *   gpu.0.mig.1.uuid=MIG-...                   of the second MIG device of the first GPU
  *   system.fabric_v2_only=1                    a driver that does not know version 3 of the fabric's struct
  *   ret.<symbol>[.<gpu>]=15                    what a function returns instead; also hang, abort, segv; <symbol> may be *
+ *   gpu.name=\xff\xfe    gpu.name=overflow     bytes that are no text; a whole buffer without the NUL at its end
  *
  * bindings.h is written by build.py from the bindings' ctypes classes. Layouts here are from nvml.h (API version 13),
  * so that a difference between the two stops the build.
@@ -31,6 +32,7 @@ typedef unsigned long long u64;
 
 enum {
     SUCCESS = 0, UNINITIALIZED = 1, INVALID_ARGUMENT = 2, NOT_SUPPORTED = 3, NOT_FOUND = 6, INSUFFICIENT_SIZE = 7,
+    CORRUPTED_INFOROM = 14,
     ARGUMENT_VERSION_MISMATCH = 25,
 };
 
@@ -49,6 +51,17 @@ enum {
 #define nvmlPciInfo_t_FIELDS(F, T) \
     F(T, char, busIdLegacy, [16]) F(T, u32, domain, ) F(T, u32, bus, ) F(T, u32, device, ) \
     F(T, u32, pciDeviceId, ) F(T, u32, pciSubSystemId, ) F(T, char, busId, [32])
+#define c_nvmlRowRemapperHistogramValues_FIELDS(F, T) \
+    F(T, u32, max, ) F(T, u32, high, ) F(T, u32, partial, ) F(T, u32, low, ) F(T, u32, none, )
+#define c_nvmlMarginTemperature_v1_t_FIELDS(F, T) F(T, u32, version, ) F(T, int, marginTemperature, )
+#define c_nvmlEccSramErrorStatus_v1_t_FIELDS(F, T) \
+    F(T, u32, version, ) F(T, u64, aggregateUncParity, ) F(T, u64, aggregateUncSecDed, ) F(T, u64, aggregateCor, ) \
+    F(T, u64, volatileUncParity, ) F(T, u64, volatileUncSecDed, ) F(T, u64, volatileCor, ) \
+    F(T, u64, aggregateUncBucketL2, ) F(T, u64, aggregateUncBucketSm, ) F(T, u64, aggregateUncBucketPcie, ) \
+    F(T, u64, aggregateUncBucketMcu, ) F(T, u64, aggregateUncBucketOther, ) F(T, u32, bThresholdExceeded, )
+#define c_nvmlFieldValue_t_FIELDS(F, T) \
+    F(T, u32, fieldId, ) F(T, u32, scopeId, ) F(T, int64_t, timestamp, ) F(T, int64_t, latencyUsec, ) \
+    F(T, u32, valueType, ) F(T, u32, nvmlReturn, ) F(T, u64, value, )
 
 #define DECLARE(T, type, field, array) type field array;
 #define SAME_PLACE(T, type, field, array) \
@@ -72,8 +85,14 @@ STRUCT(c_nvmlTemperature_v1_t)
 STRUCT(c_nvmlProcessInfo_v2_t)
 STRUCT(c_nvmlConfComputeSystemState_t)
 STRUCT(nvmlPciInfo_t)
+STRUCT(c_nvmlRowRemapperHistogramValues)
+STRUCT(c_nvmlMarginTemperature_v1_t)
+STRUCT(c_nvmlEccSramErrorStatus_v1_t)
+STRUCT(c_nvmlFieldValue_t)
 SAME_VERSION(c_nvmlMemory_v2_t, 2, BINDING_nvmlMemory_v2)
 SAME_VERSION(c_nvmlTemperature_v1_t, 1, BINDING_nvmlTemperature_v1)
+SAME_VERSION(c_nvmlMarginTemperature_v1_t, 1, BINDING_nvmlMarginTemperature_v1)
+SAME_VERSION(c_nvmlEccSramErrorStatus_v1_t, 1, BINDING_nvmlEccSramErrorStatus_v1)
 
 /* The probe has these of its own: the binding's have differed from nvml.h. */
 typedef struct { uint8_t cluster[16]; u32 status, clique; uint8_t state; } Fabric_v1;
@@ -83,14 +102,31 @@ _Static_assert(VERSION(Fabric_v2, 2) == 0x02000024u && VERSION(Fabric_v3, 3) == 
 
 /* ---- the profile ---- */
 
-enum { MOST_KEYS = 2048, MOST_GPUS = 16, MOST_MIG = 7, MOST_NUMBERS = 64 };
+enum { MOST_KEYS = 8192, MOST_GPUS = 64, MOST_MIG = 7, MOST_NUMBERS = 64 };
 
 typedef struct { int gpu, mig; } Device; /* mig -1: the GPU itself */
 
-static struct { char *key, *value; } profile[MOST_KEYS];
+typedef struct { char *key, *value; } Pair;
+static Pair profile[MOST_KEYS]; /* sorted by key */
 static int keys, initialised;
 static struct stat read_from;
 static Device devices[MOST_GPUS][1 + MOST_MIG];
+
+static int by_key(const void *a, const void *b) { return strcmp(((const Pair *)a)->key, ((const Pair *)b)->key); }
+
+/* "\xff" to the byte that it names, in place. */
+static char *unescaped(char *text)
+{
+    char *out = text;
+    for (char *at = text; *at; out++) {
+        unsigned int byte;
+        int escape = at[0] == '\\' && at[1] == 'x' && sscanf(at + 2, "%2x", &byte) == 1;
+        *out = escape ? (char)byte : *at;
+        at += escape ? 4 : 1;
+    }
+    *out = 0;
+    return text;
+}
 
 static void load(void)
 {
@@ -112,9 +148,10 @@ static void load(void)
         if (!equals) continue;
         *equals = 0;
         profile[keys].key = strdup(line);
-        profile[keys++].value = strdup(equals + 1);
+        profile[keys++].value = unescaped(strdup(equals + 1));
     }
     fclose(file);
+    qsort(profile, (size_t)keys, sizeof *profile, by_key);
 }
 
 /* Only at the start of a call: it takes away what find() gave. */
@@ -128,10 +165,10 @@ static void refresh(void)
 
 static const char *find(const char *key)
 {
+    Pair wanted = {(char *)key, NULL};
     if (!keys) load();
-    for (int i = 0; i < keys; i++)
-        if (!strcmp(profile[i].key, key)) return profile[i].value;
-    return NULL;
+    const Pair *found = bsearch(&wanted, profile, (size_t)keys, sizeof *profile, by_key);
+    return found ? found->value : NULL;
 }
 
 static const char *of(const Device *device, const char *key)
@@ -201,6 +238,10 @@ static int enter(const char *symbol, const Device *device, const void *out)
 static int text(const char *value, char *out, u32 size)
 {
     if (!value) return NOT_SUPPORTED;
+    if (!strcmp(value, "overflow")) {
+        memset(out, 'A', size);
+        return SUCCESS;
+    }
     if (strlen(value) >= size) return INSUFFICIENT_SIZE;
     strcpy(out, value);
     return SUCCESS;
@@ -284,6 +325,8 @@ int nvmlSystemGetConfComputeState(c_nvmlConfComputeSystemState_t *out)
     memset(out, 0, sizeof *out);
     return number32(find("system.confidential_computing"), 0, &out->ccFeature);
 }
+
+SYSTEM_U32(nvmlSystemGetConfComputeGpusReadyState, "system.confidential_ready")
 
 /* ---- handles ---- */
 
@@ -406,6 +449,17 @@ int nvmlDeviceGetTemperatureV(const Device *device, c_nvmlTemperature_v1_t *out)
 
 DEVICE_CHOICE(nvmlDeviceGetTemperature, "temperature")
 DEVICE_CHOICE(nvmlDeviceGetTemperatureThreshold, "temperature_thresholds") /* shutdown, slowdown, ... */
+
+int nvmlDeviceGetMarginTemperature(const Device *device, c_nvmlMarginTemperature_v1_t *out)
+{
+    u32 degrees;
+    ENTER(out);
+    if (out->version != VERSION(c_nvmlMarginTemperature_v1_t, 1)) return ARGUMENT_VERSION_MISMATCH;
+    int result = number32(of(device, "margin_temperature"), 0, &degrees);
+    if (!result) out->marginTemperature = (int)degrees;
+    return result;
+}
+
 DEVICE_U32(nvmlDeviceGetPowerUsage, "power_usage")
 DEVICE_U32(nvmlDeviceGetEnforcedPowerLimit, "power_limit")
 DEVICE_U32(nvmlDeviceGetPowerManagementDefaultLimit, "power_default")
@@ -458,6 +512,43 @@ int nvmlDeviceGetRetiredPages(const Device *device, u32 cause, u32 *count, u64 *
     *count = n;
     if (n && (!pages || room < n)) return INSUFFICIENT_SIZE;
     for (u32 i = 0; i < n; i++) pages[i] = all[i];
+    return SUCCESS;
+}
+
+int nvmlDeviceGetRowRemapperHistogram(const Device *device, c_nvmlRowRemapperHistogramValues *out)
+{
+    u64 banks[MOST_NUMBERS];
+    ENTER(out);
+    if (numbers(of(device, "remapper_histogram"), banks) != 5) return NOT_SUPPORTED; /* max, high, partial, low, none */
+    *out = (c_nvmlRowRemapperHistogramValues){(u32)banks[0], (u32)banks[1], (u32)banks[2], (u32)banks[3], (u32)banks[4]};
+    return SUCCESS;
+}
+
+int nvmlDeviceGetSramEccErrorStatus(const Device *device, c_nvmlEccSramErrorStatus_v1_t *out)
+{
+    ENTER(out);
+    if (out->version != VERSION(c_nvmlEccSramErrorStatus_v1_t, 1)) return ARGUMENT_VERSION_MISMATCH;
+    return number32(of(device, "sram_threshold_exceeded"), 0, &out->bThresholdExceeded);
+}
+
+int nvmlDeviceValidateInforom(const Device *device)
+{
+    u32 valid;
+    ENTER(device);
+    int result = number32(of(device, "inforom_valid"), 0, &valid);
+    return result ? result : valid ? SUCCESS : CORRUPTED_INFOROM;
+}
+
+int nvmlDeviceGetFieldValues(const Device *device, int count, c_nvmlFieldValue_t *out)
+{
+    ENTER(out);
+    for (int i = 0; i < count; i++) {
+        char key[32];
+        snprintf(key, sizeof key, "field.%u", out[i].fieldId);
+        out[i].valueType = 1; /* unsigned int */
+        out[i].value = 0;
+        out[i].nvmlReturn = (u32)number(of(device, key), 0, &out[i].value);
+    }
     return SUCCESS;
 }
 

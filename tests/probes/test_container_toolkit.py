@@ -183,3 +183,32 @@ def test_a_daemon_json_that_may_not_be_read_is_an_error(machine: Machine) -> Non
 
 def test_a_failing_nvidia_ctk_has_no_version() -> None:
     assert container_toolkit.parse_version("nvidia-ctk: error while loading shared libraries") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "no_cgroups"),
+    [
+        ("", False),
+        ("[nvidia-container-cli]\n#no-cgroups = false\n", False),
+        ("[nvidia-container-cli]\nno-cgroups = true\n[nvidia-container-runtime]\nmode = 'auto'\n", True),
+        ("[nvidia-container-cli]\nno-cgroups = 'yes'\n", None),
+        ("nvidia-container-cli = 3\n", None),
+        ("[torn\n", None),
+        ("a = " + "[" * 100_000, None),
+    ],
+)
+def test_config(machine: Machine, text: str, no_cgroups: bool | None) -> None:
+    assert container_toolkit.probe(machine({container_toolkit.CONFIG: text})).no_cgroups is no_cgroups
+    assert container_toolkit.parse_config(container_toolkit.kept_config(text)) is no_cgroups
+
+
+def test_a_config_that_may_not_be_read_takes_nothing_else_away(machine: Machine) -> None:
+    host = machine({container_toolkit.CONFIG: CannotLook("Permission denied"), container_toolkit.DAEMON_JSON: "{}"})
+    found = container_toolkit.probe(host)
+    assert (found.no_cgroups, found.daemon_json_error) == (None, None)
+
+
+def test_a_spec_nested_without_end_is_none(machine: Machine) -> None:
+    for text in ('{"a":' * 100_000, "[" * 100_000, "- " * 100_000, "? " * 100_000):
+        (spec,) = container_toolkit.probe(machine({"/etc/cdi": "a.json\n", "/etc/cdi/a.json": text})).cdi_specs
+        assert spec.error

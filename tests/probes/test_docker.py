@@ -117,3 +117,59 @@ def test_podman_behind_dockers_client(machine: Machine) -> None:
     engine = {"Components": [{"Name": "Podman Engine", "Version": "5.4.0"}], "Version": "5.4.0", "ApiVersion": "1.41"}
     found = docker.probe(machine({}, answers({"Client": CLIENT, "Server": engine}, INFO)))
     assert (found.product, found.server) == ("podman", Version("5.4.0"))
+
+
+def test_where_an_engine_is(machine: Machine) -> None:
+    info = {**INFO, "OperatingSystem": "Docker Desktop", "KernelVersion": "6.10.14-linuxkit",
+            "DockerRootDir": "/var/snap/docker/common/var-lib-docker", "SecurityOptions": ["name=selinux"]}  # fmt: skip
+    found = docker.probe(machine({}, answers({"Client": CLIENT, "Server": ENGINE}, info)))
+    assert (found.system, found.kernel, found.snap) == ("Docker Desktop", "6.10.14-linuxkit", True)
+    assert (found.cgroups, found.selinux) == (2, True)
+
+
+def test_where_podman_is(machine: Machine) -> None:
+    version = {"Client": {"APIVersion": "5.4.2", "Version": "5.4.2"}}
+    info = {
+        "host": {"kernel": "6.17.10-100.fc41.x86_64", "cgroupVersion": "v2", "security": {"selinuxEnabled": True}},
+    }
+    found = docker.probe(machine({}, answers(version, info)))
+    assert (found.kernel, found.cgroups, found.selinux, found.rootless) == ("6.17.10-100.fc41.x86_64", 2, True, False)
+
+
+# docker/desktop's own script, in a WSL distribution that it is not integrated with
+WSL_STUB = """
+The command 'docker' could not be found in this WSL 2 distro.
+We recommend to activate the WSL integration in Docker Desktop settings.
+
+For details about using Docker Desktop with WSL 2, visit:
+
+https://docs.docker.com/go/wsl2/
+
+"""
+
+
+def test_docker_desktop_that_is_not_integrated(machine: Machine) -> None:
+    found = docker.probe(machine({}, {docker.VERSION: Result(code=1, out=WSL_STUB, err="")}))
+    assert (found.server, found.error) == (None, docker.NO_INTEGRATION)
+
+
+@pytest.mark.parametrize(
+    ("version", "info"),
+    [
+        ({"Client": "x", "Server": ENGINE}, INFO),
+        ({"Client": CLIENT, "Server": [1]}, INFO),
+        ({"Client": CLIENT, "Server": ENGINE}, {"Runtimes": 3}),
+        ({"Client": CLIENT, "Server": ENGINE}, {"DiscoveredDevices": [None]}),
+        ({"Client": CLIENT, "Server": ENGINE}, {"DiscoveredDevices": [{"Source": "cdi"}]}),
+        ({"Client": {"APIVersion": "5"}}, INFO),
+        ({"Client": {**CLIENT, "Version": "1" * 5000}, "Server": ENGINE}, INFO),
+    ],
+)
+def test_answers_of_another_shape_cannot_be_looked_at(machine: Machine, version: Any, info: Any) -> None:
+    with pytest.raises(CannotLook, match="shape of Docker's API"):
+        docker.probe(machine({}, answers(version, info)))
+
+
+def test_answers_nested_without_end_are_none(machine: Machine) -> None:
+    deep = Result(code=0, out='{"a":' * 100_000, err="")
+    assert docker.probe(machine({}, {docker.VERSION: deep})).error == "docker version failed (exit code 0)"

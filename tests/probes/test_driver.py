@@ -119,3 +119,33 @@ def test_a_readlink_that_knows_no_e_cannot_look(machine: Machine) -> None:
 )
 def test_library_versions(path: str, version: str | None) -> None:
     assert files.library_version(path) == (version and Version(version))
+
+
+# NVIDIA/open-gpu-kernel-modules, kernel-open/nvidia/nv-reg.h; a node with 580.105.08 prints so.
+PARAMS = "ModifyDeviceFiles: 1\nDeviceFileUID: 0\nDeviceFileGID: 44\nDeviceFileMode: 432\nEnableMSI: 1\n"
+PARAMS += 'PreserveVideoMemoryAllocations: 1\nTemporaryFilePath: "/var/tmp"\n'
+
+
+def test_the_modules_parameters(machine: Machine) -> None:
+    found = driver.probe(machine({"/proc/driver/nvidia/params": PARAMS, driver.NO_HMM: "N\n"}, NONE))
+    assert found.parameters == {
+        "ModifyDeviceFiles": "1",
+        "DeviceFileGID": "44",
+        "DeviceFileMode": "432",
+        "PreserveVideoMemoryAllocations": "1",
+    }
+    assert found.hmm is True
+    assert driver.parse_parameters(driver.kept_parameters(PARAMS)) == found.parameters
+
+
+@pytest.mark.parametrize("text", ["", "torn", "\ufffd\0", CannotLook("Permission denied")])
+def test_parameters_that_are_not_told_hide_nothing_else(machine: Machine, text: str | CannotLook) -> None:
+    found = driver.probe(machine({"/proc/driver/nvidia/params": text, driver.NO_HMM: text}, NONE))
+    assert (found.parameters, found.hmm) == ({}, None)
+
+
+@pytest.mark.parametrize("text", ["\ufffd", "9" * 5000, "1\n"])
+def test_a_version_that_is_none(machine: Machine, text: str) -> None:
+    nvrm = f"NVRM version: NVIDIA UNIX x86_64 Kernel Module  {text}  Tue Jul 1 UTC 2021\n"
+    found = driver.probe(machine({"/proc/driver/nvidia/version": nvrm, "/sys/module/nvidia/version": text}, NONE))
+    assert found.version is None

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gpucheck.facts import Frameworks, Version
+from gpucheck.facts import Frameworks, Version, Wanted
 from gpucheck.host import CannotLook, Result
 from gpucheck.probes import frameworks
 
@@ -147,3 +147,55 @@ def test_torch_version(text: str, cuda: str | None, cpu_only: bool | None) -> No
 )
 def test_build_info(text: str, cuda: str | None, cpu_only: bool | None) -> None:
     assert frameworks.parse_build_info(text) == (cuda and Version(cuda), cpu_only)
+
+
+# tensorflow 2.21.0, torch 2.10.0, and how older tools wrote it.
+METADATA = """Metadata-Version: 2.4
+Name: tensorflow
+Author-email: somebody@example.com
+Requires-Dist: numpy>=1.26.0
+Requires-Dist: nvidia-cublas-cu12<13.0,>=12.5.3.2; extra == "and-cuda"
+Requires-Dist: nvidia-cudnn-cu12==9.10.2.21; platform_system == "Linux"
+Requires-Dist: nvidia-cuda-runtime-cu12 (==12.1.105) ; platform_system == "Linux" and platform_machine == "x86_64"
+Requires-Dist: nvidia-nccl-cu13
+Requires-Dist: nvidia-cufft-cu12 (>=11.0) ; sys_platform == "win32"
+
+Requires nvidia-curand-cu12, says the description.
+"""
+
+
+def test_the_wheels_that_a_package_wants() -> None:
+    wanted = frameworks.parse_wanted(METADATA)
+    assert [(want.name, want.versions) for want in wanted] == [
+        ("nvidia-cublas-cu12", "<13.0,>=12.5.3.2"),
+        ("nvidia-cudnn-cu12", "==9.10.2.21"),
+        ("nvidia-cuda-runtime-cu12", "==12.1.105"),
+        ("nvidia-nccl-cu13", ""),
+    ]
+    assert [str(want.oldest) for want in wanted] == ["12.5.3.2", "9.10.2.21", "12.1.105", "None"]
+
+
+def test_what_is_kept_of_metadata_says_the_same() -> None:
+    kept = frameworks.kept(METADATA)
+    assert frameworks.parse_wanted(kept) == frameworks.parse_wanted(METADATA)
+    assert "example.com" not in kept
+
+
+@pytest.mark.parametrize(("installer", "wants"), [("pip\n", 4), ("conda\n", 0)])
+def test_conda_brings_cuda_in_packages_of_its_own(machine: Machine, installer: str, wants: int) -> None:
+    folder = f"{SITE}/torch-2.10.0.dist-info"
+    (package,) = probe(
+        machine, "torch-2.10.0.dist-info", files={f"{folder}/METADATA": METADATA, f"{folder}/INSTALLER": installer}
+    ).packages
+    assert len(package.wants) == wants
+
+
+def test_a_build_for_the_cpu_wants_nothing(machine: Machine) -> None:
+    folder = "torch-2.10.0+cpu.dist-info"
+    (package,) = probe(machine, folder, files={f"{SITE}/{folder}/METADATA": METADATA}).packages
+    assert package.wants == ()
+
+
+def test_a_requirement_of_megabytes_is_none() -> None:
+    assert frameworks.parse_wanted("Requires-Dist: nvidia-x" + " " * 3_000_000 + "((") == ()
+    assert Wanted(name="x", versions="==" + "9" * 100).oldest == Version("9" * 100)

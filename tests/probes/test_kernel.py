@@ -78,7 +78,62 @@ def test_of_two_modules_the_first_is_loaded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("variable", "on"), [("\x06\0\0\0\1", True), ("\x06\0\0\0\0", False), (None, None), ("", None)]
+    ("variable", "on"),
+    [
+        ("\x06\0\0\0\1", True),
+        ("\x06\0\0\0\0", False),
+        (None, None),
+        ("", None),
+        ("\x06\0\0\0", None),
+        ("\x06\0\0\0\ufffd", None),
+    ],
 )
 def test_secure_boot(variable: str | None, on: bool | None) -> None:
     assert kernel.parse_secure_boot(variable) is on
+
+
+# The whole form: mokutil 0.6; the short one, since 0.7: secureblue/secureblue issue 1043.
+WHOLE = """[key 1]
+SHA1 Fingerprint: 76:a0:92:06:58:00:bf:37:69:01:c3:72:cd:55:a9:0e:1f:de:d2:e0
+Certificate:
+    Data:
+        Version: 3 (0x2)
+        Issuer: C=GB, ST=Isle of Man, L=Douglas, O=Canonical Ltd., CN=Canonical Ltd. Master Certificate Authority
+        Subject: C=GB, ST=Isle of Man, L=Douglas, O=Canonical Ltd., CN=Canonical Ltd. Master Certificate Authority
+[key 2]
+        Subject: CN=DKMS module signing key
+"""
+SHORT = "2bb010e24d fedoraca\n68447cfc17 secureblue secureboot key\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (WHOLE, ("Canonical Ltd. Master Certificate Authority", "DKMS module signing key")),
+        (SHORT, ("fedoraca", "secureblue secureboot key")),
+        ("MokListRT is empty\n", None),
+        ("", None),
+        (" \n" * 500_000, None),
+    ],
+)
+def test_enrolled_keys(text: str, names: tuple[str, ...] | None) -> None:
+    assert kernel.parse_enrolled(text) == names
+    assert kernel.parse_enrolled(kernel.kept_enrolled(text)) == names
+
+
+def test_keys_are_asked_for_where_secure_boot_may_keep_the_module_out(machine: Machine) -> None:
+    runs = {command(): Result(code=1, out=MODINFO, err=""), kernel.ENROLLED: Result(code=0, out=SHORT, err="")}
+    for secure_boot, modules, asked in (("1", "", True), ("1", FILES["/proc/modules"], False), ("0", "", False)):
+        variable = f"\x06\0\0\0{chr(int(secure_boot))}"
+        host = machine({**FILES, "/proc/modules": modules, kernel.SECURE_BOOT: variable}, runs)
+        assert kernel.probe(host).enrolled == (("fedoraca", "secureblue secureboot key") if asked else None)
+        assert (kernel.ENROLLED in host.asked) is asked
+
+
+@pytest.mark.parametrize("text", ["", "\ufffd", "9" * 5000, "-1\n"])
+def test_garbage_where_a_number_should_be(machine: Machine, text: str) -> None:
+    torn = MODINFO.replace("550.107.02", text or "x")
+    found = kernel.probe(
+        machine({**FILES, "/proc/sys/kernel/tainted": text}, {command(): Result(code=0, out=torn, err="")})
+    )
+    assert found.module_version is None

@@ -22,7 +22,7 @@ FILES = {
 }
 RUNS = {
     ("uname", "-m"): Result(code=0, out="x86_64\n", err=""),
-    system.ENVIRONMENT: Result(code=0, out="CUDA_VISIBLE_DEVICES=\nLD_LIBRARY_PATH=/opt/lib\n", err=""),
+    system.ENVIRONMENT: Result(code=0, out="CUDA_VISIBLE_DEVICES=\nLD_LIBRARY_PATH=/opt/lib\nend\n", err=""),
 }
 
 
@@ -123,3 +123,94 @@ def test_containers(machine: Machine, files: dict[str, str], container: str | No
 )
 def test_wsl(machine: Machine, files: dict[str, str]) -> None:
     assert system.probe(machine({**FILES, **files}, RUNS)).wsl
+
+
+def test_a_virtual_machine_and_its_maker(machine: Machine) -> None:
+    files = {f"{system.DMI}/sys_vendor": "Google\n", f"{system.DMI}/product_name": "Google Compute Engine\n"}
+    found = system.probe(machine({**FILES, **files}, RUNS))
+    assert (found.vendor, found.product, found.hypervisor) == ("Google", "Google Compute Engine", "google")
+
+
+@pytest.mark.parametrize(
+    ("vendor", "product", "made"),
+    [
+        ("QEMU", "Standard PC (Q35 + ICH9, 2009)", "qemu"),
+        ("Red Hat", "KVM", "kvm"),
+        ("Amazon EC2", "g4dn.xlarge", "amazon"),
+        ("Amazon EC2", "g4dn.metal", None),
+        ("Microsoft Corporation", "Virtual Machine", "hyper-v"),
+        ("Microsoft Corporation", "Surface Laptop 5", None),
+        ("VMware, Inc.", "VMware Virtual Platform", "vmware"),
+        ("Dell Inc.", "PowerEdge XE9680", None),
+        (None, None, None),
+    ],
+)
+def test_hypervisors(vendor: str | None, product: str | None, made: str | None) -> None:
+    assert system.hypervisor(vendor, product) == made
+
+
+def test_a_masked_folder_takes_nothing_else_away(machine: Machine) -> None:
+    closed = CannotLook("/sys/class/dmi/id/sys_vendor: Permission denied")
+    found = system.probe(machine({**FILES, f"{system.DMI}/sys_vendor": closed}, RUNS))
+    assert (found.vendor, found.cpus) == (None, 4)
+
+
+ARM = {**RUNS, ("uname", "-m"): Result(code=0, out="aarch64\n", err="")}
+TREE = {
+    "/proc/device-tree/compatible": "nvidia,p3737-0000+p3701-0005\0nvidia,tegra234\0",
+    "/proc/device-tree/model": "NVIDIA Jetson AGX Orin Developer Kit\0",
+}
+
+
+@pytest.mark.parametrize(
+    ("files", "runs", "board"),
+    [
+        (TREE, ARM, "NVIDIA Jetson AGX Orin Developer Kit"),
+        ({"/proc/sys/kernel/osrelease": "5.15.148-tegra\n"}, ARM, "a Jetson"),  # in a container
+        ({"/proc/device-tree/compatible": "raspberrypi,5-model-b\0"}, ARM, None),
+        ({}, ARM, None),
+        (TREE, RUNS, None),
+    ],
+)
+def test_jetsons(
+    machine: Machine, files: dict[str, str], runs: dict[tuple[str, ...], Result], board: str | None
+) -> None:
+    assert system.probe(machine({**FILES, **files}, runs)).jetson == board
+
+
+@pytest.mark.parametrize(("variable", "colab"), [("COLAB_RELEASE_TAG=x", True), ("COLAB_GPU=", True), ("", False)])
+def test_colab(machine: Machine, variable: str, colab: bool) -> None:
+    runs = {**RUNS, system.ENVIRONMENT: Result(code=0, out=f"{variable}\nend\n", err="")}
+    assert system.probe(machine(FILES, runs)).colab is colab
+
+
+def test_a_mac_has_no_proc(machine: Machine) -> None:
+    plist = "<dict><key>ProductVersion</key>\n\t<string>15.5</string></dict>"
+    runs = {**RUNS, ("uname", "-sr"): Result(code=0, out="Darwin 24.5.0\n", err="")}
+    found = system.probe(machine({system.MAC_VERSION: plist}, runs))
+    assert (found.os, found.platform, found.kernel, found.os_family) == ("macOS 15.5", "Darwin", "24.5.0", None)
+
+
+def test_a_linux_without_proc_cannot_be_looked_at(machine: Machine) -> None:
+    runs = {**RUNS, ("uname", "-sr"): Result(code=0, out="Linux 6.1.0\n", err="")}
+    with pytest.raises(CannotLook, match="/proc"):
+        system.probe(machine({}, runs))
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        Result(code=127, out="", err="sh: no such command"),
+        Result(code=0, out="", err=""),
+        Result(code=0, out="CUDA_VISIBLE_DEV", err=""),
+        Result(code=-9, out="end\n", err=""),
+    ],
+)
+def test_variables_that_were_not_told_are_not_taken_for_unset(machine: Machine, result: Result) -> None:
+    with pytest.raises(CannotLook, match="variables"):
+        system.probe(machine(FILES, {**RUNS, system.ENVIRONMENT: result}))
+
+
+def test_a_system_of_no_known_name_cannot_be_looked_at(machine: Machine) -> None:
+    with pytest.raises(CannotLook, match="/proc"):
+        system.probe(machine({}, {**RUNS, ("uname", "-sr"): Result(code=0, out="\0\xff 1\n", err="")}))

@@ -12,6 +12,7 @@ from gpucheck.facts import CallError
 FUNCTION_NOT_FOUND = 13
 OUTDATED = frozenset({FUNCTION_NOT_FOUND, 25, 26})
 NOT_SUPPORTED = 3
+NOT_TEXT = -1  # our own code: what should be a name is no UTF-8
 
 
 class Ask:
@@ -33,6 +34,9 @@ class Ask:
                 if function is None:  # an older nvidia-ml-py
                     raise self.binding.NVMLError(FUNCTION_NOT_FOUND)
                 return function(*args)
+            except UnicodeDecodeError:
+                failed = call, NOT_TEXT
+                break
             except self.binding.NVMLError as error:
                 failed = call, int(error.value)
                 if failed[1] not in OUTDATED:
@@ -41,12 +45,28 @@ class Ask:
             self.errors.append(self.error(*failed))
         return None
 
+    def code(self, call: str, *args: Any, known: frozenset[int]) -> int | None:
+        """0 or one of `known`, of a function that answers by its code alone; None as a call gives it."""
+        function = getattr(self.binding, call, None)
+        try:
+            if function is None:  # an older nvidia-ml-py
+                return None
+            function(*args)
+        except self.binding.NVMLError as error:
+            code = int(error.value)
+            if code in known:
+                return code
+            if code not in OUTDATED | {NOT_SUPPORTED}:
+                self.errors.append(self.error(call, code))
+            return None
+        return 0
+
     def error(self, call: str, code: int, detail: str | None = None) -> CallError:
         return CallError(call=call, code=code, name=self.code_name(code), detail=detail)
 
     def code_name(self, code: int) -> str:
         """15 -> "GPU_IS_LOST", by the binding's own constants."""
-        if code == 0:
-            return "SUCCESS"
+        if code in (0, NOT_TEXT):
+            return "SUCCESS" if code == 0 else "NOT_TEXT"
         known = (name for name, value in vars(self.binding).items() if name.startswith("NVML_ERROR_") and value == code)
         return next(known, f"code {code}").removeprefix("NVML_ERROR_")

@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from gpucheck.facts import Gpu, Version
 from gpucheck.probes.nvml import words
 from gpucheck.probes.nvml.ask import Ask
 from gpucheck.probes.nvml.fabric import fabric
+from gpucheck.probes.nvml.health import bools, health, to_bool
 from gpucheck.probes.nvml.lists import memory_info, mig_devices, nvlinks, processes
 
 CPU_WORDS = 128  # of 64 bits: 8192 CPUs, the most that Linux is built for
 SENSOR_GPU = 0
 SHUTDOWN, SLOWDOWN = 0, 1  # nvmlTemperatureThresholds_t
 CLOCK_SM, CLOCK_MEM = 1, 2  # nvmlClockType_t
-CORRECTED, UNCORRECTED = 0, 1  # nvmlMemoryErrorType_t
-VOLATILE, AGGREGATE = 0, 1  # nvmlEccCounterType_t
-SINGLE_BIT, DOUBLE_BIT = 0, 1  # nvmlPageRetirementCause_t
 
 
 def read_gpu(ask: Ask, index: int, gpu: Any) -> Gpu:
     """`gpu` is its handle. What NVML refuses is in the result's `errors`."""
     known = {
-        **_identity(ask, gpu), **_memory(ask, gpu), **_activity(ask, gpu), **_pcie(ask, gpu), **_health(ask, gpu),
+        **_identity(ask, gpu), **_memory(ask, gpu), **_activity(ask, gpu), **_pcie(ask, gpu), **health(ask, gpu),
         **_modes(ask, gpu), **fabric(ask, gpu),
         "mig_devices": mig_devices(ask, gpu), "nvlinks": nvlinks(ask, gpu), "processes": processes(ask, gpu),
     }  # fmt: skip
@@ -77,6 +74,7 @@ def _activity(ask: Ask, gpu: Any) -> dict[str, Any]:
             ("nvmlDeviceGetTemperatureV", gpu, SENSOR_GPU), ("nvmlDeviceGetTemperature", gpu, SENSOR_GPU)
         ),
         "slowdown_c": ask("nvmlDeviceGetTemperatureThreshold", gpu, SLOWDOWN),
+        "margin_c": ask("nvmlDeviceGetMarginTemperature", gpu),
         "shutdown_c": ask("nvmlDeviceGetTemperatureThreshold", gpu, SHUTDOWN),
         "power_mw": ask("nvmlDeviceGetPowerUsage", gpu),
         "power_limit_mw": ask("nvmlDeviceGetEnforcedPowerLimit", gpu),
@@ -103,43 +101,11 @@ def _pcie(ask: Ask, gpu: Any) -> dict[str, Any]:
     }
 
 
-def _health(ask: Ask, gpu: Any) -> dict[str, Any]:
-    ecc = _bools(ask("nvmlDeviceGetEccMode", gpu))
-    rows = ask("nvmlDeviceGetRemappedRows", gpu) or (None,) * 4
-    return {
-        "ecc": ecc[0],
-        "ecc_pending": ecc[1],
-        "ecc_volatile_corrected": ask("nvmlDeviceGetTotalEccErrors", gpu, CORRECTED, VOLATILE),
-        "ecc_volatile_uncorrected": ask("nvmlDeviceGetTotalEccErrors", gpu, UNCORRECTED, VOLATILE),
-        "ecc_aggregate_corrected": ask("nvmlDeviceGetTotalEccErrors", gpu, CORRECTED, AGGREGATE),
-        "ecc_aggregate_uncorrected": ask("nvmlDeviceGetTotalEccErrors", gpu, UNCORRECTED, AGGREGATE),
-        "remapped_correctable": rows[0],
-        "remapped_uncorrectable": rows[1],
-        "remap_pending": _bool(rows[2]),
-        "remap_failed": _bool(rows[3]),
-        "retired_single_bit": _count(ask("nvmlDeviceGetRetiredPages", gpu, SINGLE_BIT)),
-        "retired_double_bit": _count(ask("nvmlDeviceGetRetiredPages", gpu, DOUBLE_BIT)),
-        "retire_pending": _bool(ask("nvmlDeviceGetRetiredPagesPendingStatus", gpu)),
-    }
-
-
 def _modes(ask: Ask, gpu: Any) -> dict[str, Any]:
-    mig = _bools(ask("nvmlDeviceGetMigMode", gpu))
+    mig = bools(ask("nvmlDeviceGetMigMode", gpu))
     return {
         "compute_mode": words.word(words.COMPUTE_MODES, ask("nvmlDeviceGetComputeMode", gpu)),
-        "persistence": _bool(ask("nvmlDeviceGetPersistenceMode", gpu)),
+        "persistence": to_bool(ask("nvmlDeviceGetPersistenceMode", gpu)),
         "mig": mig[0],
         "mig_pending": mig[1],
     }
-
-
-def _bool(value: int | None) -> bool | None:
-    return None if value is None else bool(value)
-
-
-def _bools(pair: Sequence[int] | None) -> tuple[bool | None, bool | None]:
-    return (None, None) if pair is None else (bool(pair[0]), bool(pair[1]))
-
-
-def _count(pages: Sequence[int] | None) -> int | None:
-    return None if pages is None else len(pages)

@@ -8,6 +8,7 @@ from gpucheck.facts import GpuProcess, MigDevice, NvLink
 from gpucheck.probes.nvml.ask import Ask
 
 INVALID_ARGUMENT, NOT_FOUND = 2, 6
+MOST_MIG = 64  # places of a GPU; seven today
 COUNTERS = ("replay_errors", "recovery_errors", "crc_flit_errors", "crc_data_errors")  # nvmlNvLinkErrorCounter_t
 
 
@@ -18,7 +19,7 @@ def memory_info(ask: Ask, device: Any) -> Any:
 
 
 def mig_devices(ask: Ask, gpu: Any) -> tuple[MigDevice, ...]:
-    places = range(ask("nvmlDeviceGetMaxMigDeviceCount", gpu) or 0)
+    places = range(min(ask("nvmlDeviceGetMaxMigDeviceCount", gpu) or 0, MOST_MIG))
     absent = frozenset({NOT_FOUND, INVALID_ARGUMENT})
     handles = [(place, ask("nvmlDeviceGetMigDeviceHandleByIndex", gpu, place, absent=absent)) for place in places]
     return tuple(_mig_device(ask, index, handle) for index, handle in handles if handle is not None)

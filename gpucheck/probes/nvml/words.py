@@ -15,6 +15,11 @@ BRANDS = {
 }  # fmt: skip
 COMPUTE_MODES = {0: "default", 1: "exclusive_thread", 2: "prohibited", 3: "exclusive_process"}
 FABRIC_STATES = {1: "not_started", 2: "in_progress", 3: "completed"}
+# nvmlDeviceGpuRecoveryAction_t. 5 has meant two things: a reset of the bus, and to recover an IMEX domain.
+RECOVERY_ACTIONS = {
+    0: "none", 1: "gpu_reset", 2: "node_reboot", 3: "drain_p2p", 4: "drain_and_reset", 6: "bus_reset",
+    7: "system_reboot",
+}  # fmt: skip
 # Bits of nvmlClocksEventReasons, in the words of `nvidia-smi --help-query-gpu`.
 THROTTLE_REASONS = (
     "gpu_idle", "applications_clocks_setting", "sw_power_cap", "hw_slowdown", "sync_boost", "sw_thermal_slowdown",
