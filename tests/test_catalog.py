@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import re
+import shlex
+import subprocess
 import tomllib
 from collections import defaultdict
 from datetime import date
@@ -12,16 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 
 from gpucheck import compat, probes, recipes, rules, tables
+from gpucheck.cli import app
+from gpucheck.cli.options import chosen
 from gpucheck.compat import Compat
-from gpucheck.facts import HOST_SUBJECTS, RUN_SUBJECTS, Version
+from gpucheck.facts import DEEP_SUBJECTS, HOST_SUBJECTS, IMAGE_SUBJECTS, RUN_SUBJECTS, Version
 from gpucheck.model import Remedy, Rule, Severity, Status
 from gpucheck.recipes import Recipe
-from gpucheck.rules import ANSWER, HOST_RULES, RUN_RULES
+from gpucheck.remedying import looks
+from gpucheck.rules import ANSWER, DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES
 from gpucheck.tables import FrameworkBuild
 
-ALL = (*HOST_RULES, *RUN_RULES)
+ALL = (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES)
 FOLDER = Path(rules.__file__).parent
 TESTS = Path(__file__).parent / "rules"
 FAMILIES = {"", "debian", "rhel", "suse", "arch", "alpine"}
@@ -29,6 +35,9 @@ IMPACTS = {"none", "service", "reboot", "data"}
 DESTROYS = re.compile(
     r"\b(rm|rmmod|reboot|shutdown|purge|remove|autoremove|uninstall|mkfs|kill|pkill|dd)\b|>\s*/(?!dev/null)"
 )
+ASKS = {  # what a package manager is told, or else it asks
+    r"\bapt-get .*\binstall\b": " -y", r"\b(dnf|zypper) .*\b(install|upgrade)\b": " -y", r"\bpacman\b": " --noconfirm",
+}  # fmt: skip
 PLACEHOLDER = re.compile(r"<[a-z]|\.\.\.|…")
 
 each_rule = pytest.mark.parametrize("rule", ALL, ids=lambda rule: rule.id)
@@ -59,7 +68,11 @@ def test_ids_are_frozen() -> None:
     assert len(names) == len(set(names))
 
 
-@pytest.mark.parametrize("listed", [HOST_RULES, RUN_RULES], ids=["host", "run"])
+@pytest.mark.parametrize(
+    "listed",
+    [HOST_RULES, (*HOST_RULES, *IMAGE_RULES), (*HOST_RULES, *DEEP_RULES), RUN_RULES],
+    ids=["host", "image", "deep", "run"],
+)
 def test_a_rule_waits_only_for_rules_before_it(listed: tuple[Rule, ...]) -> None:
     before: set[str] = set()
     for rule in listed:
@@ -68,11 +81,18 @@ def test_a_rule_waits_only_for_rules_before_it(listed: tuple[Rule, ...]) -> None
 
 
 def test_a_rule_needs_only_what_somebody_gathers() -> None:
-    for listed, subjects in ((HOST_RULES, HOST_SUBJECTS), (RUN_RULES, (*HOST_SUBJECTS, *RUN_SUBJECTS))):
+    asked = (
+        (HOST_RULES, HOST_SUBJECTS),
+        (IMAGE_RULES, (*HOST_SUBJECTS, *IMAGE_SUBJECTS)),
+        (DEEP_RULES, (*HOST_SUBJECTS, *DEEP_SUBJECTS)),
+        (RUN_RULES, (*HOST_SUBJECTS, *RUN_SUBJECTS)),
+    )
+    for listed, subjects in asked:
         for rule in listed:
             needed = {subject for subject, _ in rule.needs.values()} - {Compat}
             assert needed <= set(subjects), rule.id
     assert set(HOST_SUBJECTS) >= set(probes.PROBES)
+    assert set(DEEP_SUBJECTS) == set(probes.DEEP_PROBES)
 
 
 def test_the_verdict_is_a_rule() -> None:
@@ -153,8 +173,38 @@ def test_remedies_are_safe_to_paste(rule: Rule) -> None:
 
 
 @each_rule
+def test_remedies_are_for_a_shell_and_ask_nothing(rule: Rule) -> None:
+    """Each command parses, stands on a line of its own and says yes beforehand; a check only looks."""
+    for remedy in remedies_of(rule):
+        assert all(type(lines) is tuple for lines in remedy.commands.values()), "a string is a tuple of letters"
+        assert bool(remedy.check) <= bool(remedy.precondition), "what it checks, in words"
+        assert not remedy.check or looks(remedy.check), remedy.check
+        lines = [line for lines in remedy.commands.values() for line in lines] + [remedy.check or ":"]
+        assert all(line.strip() == line and line.isprintable() and line for line in lines)
+        for line in lines:
+            for manager, told in ASKS.items():
+                assert told in line or not re.search(manager, line), line
+        parsed = subprocess.run(["sh", "-n"], input="\n".join(lines), capture_output=True, text=True, check=False)
+        assert (parsed.returncode, parsed.stderr) == (0, "")
+
+
+@each_rule
+def test_a_remedy_is_verified_by_a_command_that_there_is(rule: Rule) -> None:
+    for remedy in remedies_of(rule):
+        _, command, *arguments = shlex.split(remedy.verify)
+        parser = typer.main.get_command(app.app)
+        with parser.make_context("gpucheck", [command]) as context:
+            named, found, rest = parser.resolve_command(context, [command, *arguments])  # type: ignore[attr-defined]
+        assert named == command
+        with found.make_context(command, rest) as context:
+            only = context.params.get("only")
+        known = (*HOST_RULES, *IMAGE_RULES)
+        assert not only or rule in chosen(known, only, None) or rule not in known, remedy.verify
+
+
+@each_rule
 def test_an_error_can_be_put_right(rule: Rule) -> None:
-    if rule in HOST_RULES and rule.severity is Severity.ERROR:
+    if rule in (*HOST_RULES, *DEEP_RULES) and rule.severity is Severity.ERROR:
         assert remedies_of(rule)
 
 
@@ -266,6 +316,6 @@ def test_a_lock_input_says_why() -> None:
 
 def test_every_section_is_read() -> None:
     """A section that nobody reads is a typing mistake."""
-    read = {(file, section) for file, section, _ in tables.TABLES.values()}
+    read = {(file, section) for file, section, _ in (*tables.TABLES.values(), *tables.SIGNATURES.values())}
     files = {path.name: tomllib.loads(path.read_text()) for path in tables.FOLDER.glob("*.toml")}
     assert {(file, section) for file, sections in files.items() for section in sections} == read

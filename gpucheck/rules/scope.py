@@ -10,8 +10,20 @@ from gpucheck.model import Remedy
 START_WITH_GPUS = Remedy(
     text="only the host can put this right: start the container again with its GPUs, `docker run --gpus all` or "
     "`podman run --device nvidia.com/gpu=all`, and with NVIDIA_DRIVER_CAPABILITIES=compute,utility where that is set",
-    impact="none",
+    impact="service",
     url="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html",
+)
+
+TWO_INSTALLERS = Remedy(
+    text="keep one of the two, best the packages: run `sudo nvidia-uninstall`, the .run file's own, then install the "
+    "packages of the driver again over what it took with it, and reboot",
+    commands={
+        "debian": ("dpkg -l | grep -E 'nvidia|libcuda'", "head -n 3 /var/log/nvidia-installer.log"),
+        "rhel": ("rpm -qa | grep -i nvidia", "head -n 3 /var/log/nvidia-installer.log"),
+        "": ("head -n 3 /var/log/nvidia-installer.log",),
+    },
+    impact="reboot",
+    url="https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/index.html",
 )
 
 UBUNTU_DRIVER = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gpucheck.facts import Docker, Version
+from gpucheck.facts import ContainerToolkit, Docker, Dockerd, User, Version
 from gpucheck.model import Finding, Status
 from tests.rules.literals import CONTAINER, SYSTEM
 
@@ -22,6 +22,20 @@ DOCKER = Docker(
 NONE = replace(DOCKER, client=None, server=None, product=None, api=None)
 DOWN = replace(DOCKER, server=None, error="Cannot connect to the Docker daemon at unix:///var/run/docker.sock")
 DENIED = replace(DOCKER, server=None, error="permission denied while trying to connect to the Docker daemon socket")
+STOPPED = Dockerd(
+    started=None, rootless_started=None, config=None, unit="docker.service", state="inactive", hook_changed=None,
+    cdi_hook_changed=None, toolkit_born=None, daemon_json_written=None,
+)  # fmt: skip
+TORN = ContainerToolkit(version=None, hook=False, daemon_json=(), daemon_json_error="not JSON (line 4)", cdi_specs=())
+HERE = replace(DOCKER, kernel=SYSTEM.kernel)
+DESKTOP = replace(DOCKER, system="Docker Desktop", kernel="6.10.14-linuxkit", context="desktop-linux")
+PODMAN = replace(DOCKER, product="podman", server=Version("5.4.2"))
+SNAP = replace(STOPPED, unit="snap.docker.dockerd.service")
+
+
+def state(name: str) -> Dockerd:
+    return replace(STOPPED, state=name)
+
 
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("docker.installed", (SYSTEM, DOCKER), PASS, "28.2.2"),
@@ -33,6 +47,29 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("docker.reachable", (SYSTEM, replace(DOWN, context="rootless")), FAIL, "rootless"),
     ("docker.reachable", (SYSTEM, DENIED), FAIL, "may not"),
     ("docker.reachable", (CONTAINER, DOWN), SKIP, "host"),
+    ("docker.reachable", (SYSTEM, DOWN, STOPPED), FAIL, "docker.service is inactive"),
+    ("docker.reachable", (SYSTEM, DOWN, state("failed"), TORN), FAIL, "daemon.json: not JSON (line 4)"),
+    ("docker.reachable", (SYSTEM, DOWN, state("masked")), FAIL, "masked"),
+    ("docker.reachable", (SYSTEM, DOWN, state("active")), FAIL, "does not answer there"),
+    ("docker.reachable", (SYSTEM, DOWN, state("not-found")), FAIL, "only Docker's client"),
+    ("docker.reachable", (SYSTEM, DOWN, SNAP), FAIL, "the snap docker is inactive"),
+    ("docker.reachable", (SYSTEM, replace(DOWN, error="Cannot connect at tcp://host:2375")), FAIL, "DOCKER_HOST"),
+    ("docker.reachable", (SYSTEM, replace(DOWN, error="Docker Desktop's WSL integration is off")), FAIL, "WSL"),
+    ("docker.same-kernel", (SYSTEM, HERE), PASS, "6.1.0-30-amd64"),
+    ("docker.same-kernel", (SYSTEM, DESKTOP), FAIL, "linuxkit"),
+    ("docker.same-kernel", (SYSTEM, replace(HERE, kernel="6.8.0", context="server")), FAIL, "context server"),
+    ("docker.same-kernel", (SYSTEM, DOCKER), UNKNOWN, "kernel"),
+    ("docker.same-kernel", (SYSTEM, DOWN), SKIP, "no engine"),
+    ("docker.same-kernel", (CONTAINER, HERE), SKIP, "host"),
+    ("docker.podman-obeys-gpus", (SYSTEM, PODMAN), PASS, "5.4.2"),
+    ("docker.podman-obeys-gpus", (SYSTEM, replace(PODMAN, server=Version("5.3.2"))), FAIL, "5.4 obeys"),
+    ("docker.podman-obeys-gpus", (SYSTEM, replace(PODMAN, server=Version("4.9.3"))), FAIL, "ignores --gpus"),
+    ("docker.podman-obeys-gpus", (SYSTEM, DOCKER), SKIP, "not Podman"),
+    ("docker.podman-obeys-gpus", (CONTAINER, PODMAN), SKIP, "host"),
+    ("docker.layers-shared", (SYSTEM, DOCKER), PASS, "overlay2"),
+    ("docker.layers-shared", (SYSTEM, replace(DOCKER, storage_driver="vfs")), FAIL, "vfs"),
+    ("docker.layers-shared", (SYSTEM, replace(DOCKER, storage_driver=None)), SKIP, "no engine"),
+    ("docker.layers-shared", (CONTAINER, DOCKER), SKIP, "host"),
 ]
 
 
@@ -47,7 +84,7 @@ def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...],
     ("docker", "command"),
     [
         (DENIED, "usermod"),
-        (DOWN, "sudo systemctl start docker"),
+        (DOWN, "sudo systemctl enable --now docker"),
         (replace(DOWN, context="rootless"), "systemctl --user start docker"),
         (replace(DOWN, error="Cannot connect at unix:///run/user/1000/docker.sock"), "systemctl --user start docker"),
     ],
@@ -58,6 +95,34 @@ def test_no_permission_and_no_engine_have_different_remedies(
     remedy = judged("docker.reachable", SYSTEM, docker).remedy
     assert remedy
     assert command in remedy.commands_for("debian")[0]
+
+
+@pytest.mark.parametrize(
+    ("facts", "command"),
+    [
+        ((DENIED, User(uid=1000, groups=("user", "docker"))), "ls -l /var/run/docker.sock"),
+        ((DENIED, User(uid=1000, groups=("user",))), "usermod"),
+        ((DOWN, state("failed")), "systemctl status"),
+        ((DOWN, state("masked")), "unmask"),
+        ((DOWN, state("not-found")), "apt-get update"),
+        ((DOWN, SNAP), "snap start"),
+        ((replace(DOWN, context="desktop-linux"),), "docker-desktop"),
+        ((replace(DOWN, context="server"),), "--context default"),
+    ],
+)
+def test_each_way_not_to_answer_has_its_own_remedy(
+    judged: Callable[..., Finding], facts: tuple[Any, ...], command: str
+) -> None:
+    remedy = judged("docker.reachable", SYSTEM, *facts).remedy
+    assert remedy
+    assert command in remedy.commands_for("debian")[0]
+
+
+def test_docker_desktop_gives_way_to_the_engine_of_this_machine(judged: Callable[..., Finding]) -> None:
+    remedy = judged("docker.same-kernel", SYSTEM, DESKTOP).remedy
+    assert remedy
+    assert remedy.commands_for("debian")[0] == "docker context use default"
+    assert remedy.check == "docker --context default version"
 
 
 def test_rhel_has_a_docker_command_by_podman(judged: Callable[..., Finding]) -> None:

@@ -11,9 +11,14 @@ import pytest
 from gpucheck.facts import (
     CallError,
     Driver,
+    DriverPackage,
     Gpu,
     Nvml,
+    Packages,
+    Suspend,
     Toolkit,
+    Upgrade,
+    User,
     Version,
 )
 from gpucheck.model import Finding, Status
@@ -55,6 +60,23 @@ def module(version: str, open_module: bool) -> Driver:
 
 def narrow(mode: str) -> Driver:
     return replace(DRIVER, devices=(replace(CTL, mode=mode, group="video"), GPU0))
+
+
+USER, ROOT = User(uid=1000, groups=("user", "sudo")), User(uid=0, groups=("root",))
+SLEPT = Suspend(times=2, services=("nvidia-suspend", "nvidia-resume"))
+PAIR = bus((RTX5090, "nvidia"), (RTX5090, "nvidia"))
+PACKAGES = Packages(
+    manager="dpkg",
+    driver=(DriverPackage(name="libnvidia-compute-570", version=Version("570.133.07"), held=False),),
+    upgrade=None,
+    runfile=False,
+)
+UPGRADE = Upgrade(when="2026-11-20 06:32:11", by="unattended-upgrade", version=Version("570.124.06"))
+
+
+def told(**parameters: str) -> Driver:
+    names = {"PRESERVE": "PreserveVideoMemoryAllocations", "NOTIFIERS": "UseKernelSuspendNotifiers"}
+    return replace(DRIVER, parameters={names[name]: value for name, value in parameters.items()})
 
 
 UVM_CLOSED = replace(DRIVER, devices=(CTL, GPU0, replace(UVM, mode="660", group="video")))
@@ -106,6 +128,9 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.device-nodes", (SYSTEM, DRIVER), PASS, "1 GPU"),
     ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL, GPU0), modprobe=True)), PASS, "first use"),
     ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL, GPU0))), UNKNOWN, "without nvidia-modprobe"),
+    ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL, GPU0)), ROOT), UNKNOWN, "without nvidia-modprobe"),
+    ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL, GPU0)), USER), FAIL, "/dev/nvidia-uvm is not"),
+    ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL,)), NVML, USER), FAIL, "/dev/nvidia-uvm is not"),
     ("driver.device-nodes", (CONTAINER, replace(DRIVER, devices=(CTL, GPU0))), FAIL, "/dev/nvidia-uvm"),
     ("driver.device-nodes", (CONTAINER, replace(DRIVER, devices=())), FAIL, "/dev/nvidiactl"),
     ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL,))), FAIL, "/dev/nvidia0"),
@@ -123,11 +148,72 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         "2 libraries",
     ),
     ("driver.libraries-match", (WSL, NO_DRIVER), SKIP, "Windows"),
+    (
+        "driver.libraries-match",
+        (SYSTEM, module("570.86.15", True), replace(PACKAGES, upgrade=UPGRADE)),
+        FAIL,
+        "installed by unattended-upgrade on 2026-11-20 06:32:11",
+    ),
+    (
+        "driver.libraries-match",
+        (SYSTEM, module("570.86.15", True), replace(PACKAGES, runfile=True, runfile_version=Version("570.124.06"))),
+        FAIL,
+        ".run file put it beside dpkg's driver 570.133.07",
+    ),
+    ("driver.libraries-match", (SYSTEM, DRIVER, replace(PACKAGES, upgrade=UPGRADE)), PASS, "570.124.06"),
+    ("packages.one-installer", (PACKAGES,), PASS, "dpkg has driver 570.133.07"),
+    (
+        "packages.one-installer",
+        (replace(PACKAGES, runfile=True, runfile_version=Version("570.124.04")),),
+        FAIL,
+        "570.124.04",
+    ),
+    (
+        "packages.one-installer",
+        (replace(PACKAGES, runfile=True, runfile_version=Version("570.124.04"), driver=()),),
+        PASS,
+        "no package did",
+    ),
+    ("packages.one-installer", (replace(PACKAGES, driver=()),), SKIP, "no package of NVIDIA's driver"),
+    ("packages.one-installer", (replace(PACKAGES, driver=(), manager=None),), SKIP, "no package manager"),
+    ("packages.one-installer", (), UNKNOWN, "Packages"),
+    ("driver.survives-suspend", (SYSTEM, told(PRESERVE="1"), SLEPT), PASS, "systemd calls"),
+    ("driver.survives-suspend", (SYSTEM, told(PRESERVE="0"), SLEPT), FAIL, "PreserveVideoMemoryAllocations is 0"),
+    (
+        "driver.survives-suspend",
+        (SYSTEM, told(PRESERVE="1"), replace(SLEPT, services=("nvidia-suspend",))),
+        FAIL,
+        "nvidia-resume are not enabled",
+    ),
+    ("driver.survives-suspend", (SYSTEM, told(PRESERVE="0", NOTIFIERS="1"), SLEPT), PASS, "kernel itself"),
+    ("driver.survives-suspend", (SYSTEM, told(PRESERVE="0"), replace(SLEPT, times=0)), PASS, "not suspended"),
+    ("driver.survives-suspend", (SYSTEM, told(PRESERVE="0"), replace(SLEPT, times=None)), SKIP, "does not count"),
+    ("driver.survives-suspend", (SYSTEM, DRIVER, SLEPT), SKIP, "does not tell"),
+    ("driver.survives-suspend", (SYSTEM, NO_DRIVER, SLEPT), SKIP, "no module"),
+    ("driver.survives-suspend", (CONTAINER, DRIVER, SLEPT), SKIP, "docker"),
+    ("driver.hmm-off-among-blackwells", (PAIR, replace(DRIVER, hmm=False)), PASS, "off"),
+    ("driver.hmm-off-among-blackwells", (PAIR, replace(DRIVER, hmm=True)), FAIL, "2 GPUs"),
+    ("driver.hmm-off-among-blackwells", (PAIR, DRIVER), SKIP, "not loaded"),
+    (
+        "driver.hmm-off-among-blackwells",
+        (bus((RTX5090, None), (H100, None)), replace(DRIVER, hmm=True)),
+        SKIP,
+        "several",
+    ),
     ("driver.devices-accessible", (DRIVER,), PASS, "3 nodes"),
     ("driver.devices-accessible", (narrow("660"), NVML), PASS, "660"),
     ("driver.devices-accessible", (narrow("660"), DENIED), FAIL, "video"),
     ("driver.devices-accessible", (narrow("660"),), UNKNOWN, "660"),
     ("driver.devices-accessible", (NO_DRIVER,), SKIP, "no device nodes"),
+    ("driver.devices-accessible", (narrow("660"), USER), FAIL, "video"),
+    ("driver.devices-accessible", (narrow("660"), replace(USER, groups=("user", "video"))), PASS, "660"),
+    ("driver.devices-accessible", (narrow("640"), replace(USER, groups=("user", "video"))), FAIL, "640"),
+    ("driver.devices-accessible", (narrow("600"), ROOT), PASS, "600"),
+    # Root in a container whose device cgroup says no.
+    ("driver.devices-accessible", (narrow("660"), DENIED, ROOT), FAIL, "NO_PERMISSION"),
+    # An access list lets this user in; of nvidia-uvm NVML tells nothing.
+    ("driver.devices-accessible", (narrow("660"), NVML, USER), PASS, "660"),
+    ("driver.devices-accessible", (UVM_CLOSED, NVML, USER), FAIL, "/dev/nvidia-uvm"),
     # NVML never opens nvidia-uvm; CUDA does.
     ("driver.devices-accessible", (UVM_CLOSED, NVML), UNKNOWN, "/dev/nvidia-uvm"),
     (
@@ -184,3 +270,20 @@ def test_in_a_container_the_host_must_act(judged: Callable[..., Finding]) -> Non
     remedy = judged("driver.device-nodes", CONTAINER, replace(DRIVER, devices=())).remedy
     assert remedy
     assert "--gpus" in remedy.text
+
+
+def test_the_other_kind_of_module_is_named_by_its_package(judged: Callable[..., Finding]) -> None:
+    wrong = ((bus((RTX5090, None)), module("580.95.05", False)), (bus((V100, None)), module("580.95.05", True)))
+    remedies = [judged("driver.open-module-fits", *facts).remedy for facts in wrong]
+    assert [("nvidia-driver-580-open" in r.text, "580 or older" in r.text) for r in remedies if r] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+@pytest.mark.parametrize(("group", "joins"), [("vglusers", True), ("root", False), ("$(reboot)", False)])
+def test_a_user_joins_the_group_that_may(judged: Callable[..., Finding], group: str, joins: bool) -> None:
+    nodes = replace(DRIVER, devices=(replace(CTL, mode="660", group=group), GPU0))
+    remedy = judged("driver.devices-accessible", nodes, USER).remedy
+    assert remedy
+    assert (f"usermod -aG {group}" in " ".join(remedy.commands_for("debian"))) is joins

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from gpucheck.facts import Driver, Frameworks, Gpu, Nvml, Package, Version
+from gpucheck.facts import Driver, Frameworks, Gpu, Linker, Nvml, Package, Version, Wanted
 from gpucheck.model import Finding, Status
 
 PASS, FAIL, SKIP, UNKNOWN = Status
@@ -40,6 +41,26 @@ def gpu(capability: str, cuda: str | None = None) -> Nvml:
 TF = ("tensorflow", "2.21.0", "12.5.1")
 TORCH = ("torch", "2.15.0", "13.2")
 CUDNN = ("nvidia-cudnn-cu12", "9.3.0.75", "12")
+PLUGIN, JAX, JAXLIB = ("jax-cuda12-plugin", "0.10.2", "12"), ("jax", "0.10.2", None), ("jaxlib", "0.10.2", None)
+IN_REACH = Linker(path=(), libcuda=(), cuda=("libcudnn.so.9", "libcudart.so.12"))
+NONE_IN_REACH = Linker(path=(), libcuda=(), cuda=("libcudnn.so.8", "libcudart.so.11.0"))
+BLIND = Linker(path=(), libcuda=(), cuda=(), cache_error="there is no /sbin/ldconfig here")
+
+
+def wanting(package: tuple[str, str, str | None], wanted: dict[str, str], *others: tuple[str, str, str]) -> Frameworks:
+    """A package whose metadata names these wheels, beside other packages."""
+    found = wheels(package, *others)
+    wants = tuple(Wanted(name=name, versions=versions) for name, versions in wanted.items())
+    return replace(found, packages=(replace(found.packages[0], wants=wants), *found.packages[1:]))
+
+
+WANTED = {
+    "nvidia-cudnn-cu12": "<10.0,>=9.3.0.75",
+    "nvidia-cuda-runtime-cu12": "<13.0,>=12.5.82",
+    "nvidia-nccl-cu12": "",
+}
+RUNTIME = ("nvidia-cuda-runtime-cu12", "12.8.90", "12")
+PINNED = {"nvidia-cudnn-cu12": "==9.10.2.21"}
 
 
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
@@ -120,6 +141,49 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("frameworks.cudnn-new-enough", (wheels(("tensorflow", "2.16.2", "12.3"), CUDNN),), FAIL, "8.9"),
     ("frameworks.cudnn-new-enough", (wheels(("tensorflow", "9.9.0", None), CUDNN),), SKIP, "table"),
     ("frameworks.cudnn-new-enough", (wheels(TF),), SKIP, "not both"),
+    ("frameworks.cudnn-new-enough", (wanting(TORCH, PINNED, CUDNN),), FAIL, "9.10.2.21"),
+    # torch compares major and minor.
+    (
+        "frameworks.cudnn-new-enough",
+        (wanting(TORCH, PINNED, ("nvidia-cudnn-cu12", "9.10.1.4", "12")),),
+        PASS,
+        "9.10.1.4",
+    ),
+    ("frameworks.cudnn-new-enough", (wanting(TORCH, PINNED, ("nvidia-cudnn-cu12", "9.12.0.46", "12")),), PASS, "9.12"),
+    ("frameworks.one-uses-gpu", (wheels(TF),), PASS, "2.21.0"),
+    ("frameworks.one-uses-gpu", (wheels(("torch", "2.15.0+cpu", "cpu")),), FAIL, "2.15.0+cpu"),
+    ("frameworks.one-uses-gpu", (wheels(("tensorflow-cpu", "2.21.0", "cpu"), TORCH),), PASS, "torch 2.15.0"),
+    ("frameworks.one-uses-gpu", (wheels(JAX, JAXLIB),), FAIL, "no CUDA plugin"),
+    ("frameworks.one-uses-gpu", (wheels(JAX, JAXLIB, PLUGIN),), PASS, "jax 0.10.2"),
+    ("frameworks.one-uses-gpu", (wheels(JAX, ("jaxlib", "0.4.7+cuda12.cudnn88", "12")),), PASS, "jax"),
+    # From 2.22 on TensorFlow's files do not say; the table does, of those it has.
+    ("frameworks.one-uses-gpu", (wheels(("tensorflow", "2.21.0", None)),), PASS, "2.21.0"),
+    ("frameworks.one-uses-gpu", (wheels(("tensorflow", "9.9.0", None)),), SKIP, "none that says"),
+    ("frameworks.one-uses-gpu", (wheels(("keras", "3.15.1", None)),), SKIP, "no framework"),
+    ("frameworks.nvidia-wheels-there", (wanting(TF, WANTED, CUDNN, RUNTIME), NONE_IN_REACH), PASS, "tensorflow 2.21.0"),
+    ("frameworks.nvidia-wheels-there", (wanting(TF, WANTED, CUDNN), NONE_IN_REACH), FAIL, "nvidia-cuda-runtime-cu12"),
+    ("frameworks.nvidia-wheels-there", (wanting(TF, WANTED), IN_REACH), PASS, "all here"),
+    ("frameworks.nvidia-wheels-there", (wanting(TF, WANTED), BLIND), UNKNOWN, "ldconfig"),
+    ("frameworks.nvidia-wheels-there", (wanting(TF, WANTED),), UNKNOWN, "the linker could not be asked"),
+    ("frameworks.nvidia-wheels-there", (wheels(TF), NONE_IN_REACH), SKIP, "no framework"),
+    ("frameworks.jax-plugin-fits", (wheels(JAX, JAXLIB, PLUGIN),), PASS, "0.10.2"),
+    ("frameworks.jax-plugin-fits", (wheels(JAX, JAXLIB, ("jax-cuda12-plugin", "0.9.0", "12")),), FAIL, "0.9.0"),
+    ("frameworks.jax-plugin-fits", (wheels(JAX, JAXLIB),), SKIP, "not both"),
+    ("frameworks.one-jax-plugin", (wheels(PLUGIN),), PASS, "only one"),
+    ("frameworks.one-jax-plugin", (wheels(PLUGIN, ("jax-cuda13-plugin", "0.10.2", "13")),), FAIL, "jax-cuda13-plugin"),
+    ("frameworks.one-jax-plugin", (wheels(JAX),), SKIP, "no CUDA plugin"),
+    ("frameworks.wheels-agree", (wanting(TF, WANTED, CUDNN, RUNTIME),), PASS, "2 wheels"),
+    ("frameworks.wheels-agree", (wanting(TORCH, PINNED, CUDNN),), FAIL, "==9.10.2.21; 9.3.0.75"),
+    ("frameworks.wheels-agree", (wheels(TF, CUDNN),), SKIP, "no framework asks"),
+    ("frameworks.one-cuda", (wheels(CUDNN, RUNTIME, ("nvidia-ml-py", "13.590.44", None)),), PASS, "2 wheels"),
+    ("frameworks.one-cuda", (wheels(CUDNN, ("nvidia-cudnn-cu13", "9.12.0.46", "13")),), FAIL, "overwrite"),
+    (
+        "frameworks.one-cuda",
+        (wheels(RUNTIME, ("nvidia-cublas", "13.4.1.3", None)),),
+        FAIL,
+        "1 of CUDA 12, 1 of CUDA 13",
+    ),
+    ("frameworks.one-cuda", (wheels(TF),), SKIP, "no wheel"),
 ]
 
 
@@ -135,3 +199,41 @@ def test_only_the_cudnn_of_cuda_12_can_be_pinned(judged: Callable[..., Finding],
     remedy = judged("frameworks.cudnn-supports-gpu", wheels((name, "9.12.0.46", None)), gpu("7.0")).remedy
     assert remedy
     assert bool(remedy.commands_for("debian")) is pinned
+
+
+@pytest.mark.parametrize(
+    ("package", "wheels"),
+    [
+        (TF, "'tensorflow[and-cuda]==2.21.0'"),
+        (PLUGIN, "'jax-cuda12-plugin[with-cuda]==0.10.2'"),
+        (TORCH, "'nvidia-cudnn-cu12<10.0,>=9.3.0.75' 'nvidia-nccl-cu12'"),
+    ],
+)
+def test_missing_wheels_are_installed_as_the_framework_asks_for_them(
+    judged: Callable[..., Finding], package: tuple[str, str, str], wheels: str
+) -> None:
+    remedy = judged("frameworks.nvidia-wheels-there", wanting(package, WANTED, RUNTIME), NONE_IN_REACH).remedy
+    assert remedy
+    assert remedy.commands_for("debian") == (f"python3 -m pip install {wheels}",)
+
+
+@pytest.mark.parametrize(
+    ("versions", "version", "allowed"),
+    [
+        ("", "1.0", True),
+        ("<10.0,>=9.3.0.75", "9.3.0.75", True),
+        ("<10.0,>=9.3.0.75", "10.0.0.1", False),
+        ("==9.10.2.21", "9.10.2.21", True),
+        ("==9.10.2.21", "9.10.2.22", False),
+        ("==12.8.*", "12.8.93", True),
+        ("==12.8.*", "12.80.1", False),
+        ("!=12.8.*", "12.8.93", False),
+        ("~=12.8.1", "12.8.93", True),
+        ("~=12.8.1", "12.9.0", False),
+        ("!=2.0,>1.0", "2.0", False),
+        ("===2.0", "2.0", True),
+        ("nonsense", "2.0", True),
+    ],
+)
+def test_what_a_requirement_allows(versions: str, version: str, allowed: bool) -> None:
+    assert Wanted(name="nvidia-thing", versions=versions).allows(Version(version)) is allowed

@@ -8,10 +8,22 @@ from typing import Any
 
 import pytest
 
+from gpucheck.facts import Dkms, FailedBuild
 from gpucheck.model import Finding, Status
 from tests.rules.literals import CONTAINER, DRIVER, K80, KERNEL, NO_DRIVER, SYSTEM, T4, WSL, bus
 
 PASS, FAIL, SKIP, UNKNOWN = Status
+
+
+DKMS = "DKMS module signing key"
+UBUNTU_KEY = "desktop Secure Boot Module Signature key"
+BUILT_HERE = replace(KERNEL, secure_boot=True, module_signer=DKMS)
+CANONICAL = "Canonical Ltd. Master Certificate Authority"
+NO_MODULE = replace(KERNEL, module_version=None)
+
+
+def failed(kernel: str) -> Dkms:
+    return Dkms(failed=(FailedBuild(module="nvidia/535.183.06", kernel=kernel, error="nv-linux.h: error: too few"),))
 
 
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
@@ -48,6 +60,38 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         UNKNOWN,
         "Canonical",
     ),
+    ("kernel.secure-boot-allows-module", (SYSTEM, replace(BUILT_HERE, enrolled=(DKMS,)), NO_DRIVER), PASS, "enrolled"),
+    ("kernel.secure-boot-allows-module", (SYSTEM, replace(BUILT_HERE, enrolled=(CANONICAL,)), NO_DRIVER), FAIL, DKMS),
+    (
+        "kernel.secure-boot-allows-module",
+        (SYSTEM, replace(BUILT_HERE, module_signer="laptop_1700000000_0a1b2c3d", enrolled=("fedoraca",)), NO_DRIVER),
+        FAIL,
+        "not among the 1 enrolled key",
+    ),
+    ("kernel.secure-boot-allows-module", (SYSTEM, BUILT_HERE, NO_DRIVER), UNKNOWN, DKMS),
+    # A distribution's key is in its kernel, not in the owner's list.
+    (
+        "kernel.secure-boot-allows-module",
+        (
+            SYSTEM,
+            replace(BUILT_HERE, module_signer="Canonical Ltd. Kernel Module Signing", enrolled=(UBUNTU_KEY,)),
+            NO_DRIVER,
+        ),
+        UNKNOWN,
+        "not known",
+    ),
+    (
+        "kernel.dkms-builds",
+        (SYSTEM, NO_MODULE, NO_DRIVER, failed("6.1.0-30-amd64")),
+        FAIL,
+        "nv-linux.h: error: too few",
+    ),
+    ("kernel.dkms-builds", (SYSTEM, NO_MODULE, NO_DRIVER, failed("6.5.0-1-amd64")), SKIP, "6.1.0-30-amd64"),
+    ("kernel.dkms-builds", (SYSTEM, NO_MODULE, NO_DRIVER, failed("")), UNKNOWN, "for which kernel"),
+    # The newest driver did not build; the one of before is there.
+    ("kernel.dkms-builds", (SYSTEM, KERNEL, NO_DRIVER, failed("6.1.0-30-amd64")), PASS, "570.124.06"),
+    ("kernel.dkms-builds", (CONTAINER, NO_MODULE, NO_DRIVER, failed("6.1.0-30-amd64")), SKIP, "docker"),
+    ("kernel.dkms-builds", (SYSTEM, NO_MODULE, NO_DRIVER), UNKNOWN, "Dkms"),
 ]
 
 
@@ -65,3 +109,13 @@ def test_the_module_is_built_as_the_distribution_does(judged: Callable[..., Find
     assert remedy
     assert command in " ".join(remedy.commands_for("debian"))
     assert "sudo dkms autoinstall" not in remedy.commands_for("debian"), "there may be no source to build"
+
+
+def test_where_nobody_sees_the_screen_the_machines_settings_must_change(judged: Callable[..., Finding]) -> None:
+    azure = replace(SYSTEM, vendor="Microsoft Corporation", product="Virtual Machine")
+    remedies = [
+        judged("kernel.secure-boot-allows-module", system, replace(KERNEL, secure_boot=True), NO_DRIVER).remedy
+        for system in (SYSTEM, azure)
+    ]
+    assert ["Trusted launch" in remedy.text for remedy in remedies if remedy] == [False, True]
+    assert ["mokutil" in " ".join(r.commands_for("debian")) for r in remedies if r] == [True, False]

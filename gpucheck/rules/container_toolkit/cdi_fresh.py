@@ -1,26 +1,25 @@
 """A CDI spec names files and device numbers of one driver. After a driver upgrade or a reboot it can be out of date.
 
 Then containers do not start ("no such file or directory"), or they do, nvidia-smi works and cuInit fails with 999,
-because the major number of nvidia-uvm has changed.
+because the major number of nvidia-uvm has changed. Of a device in two folders the last that the engine reads counts.
 """
 
 import shlex
 
-from gpucheck.facts import CdiSpec, ContainerToolkit, Driver, System
+from gpucheck.facts import CdiSpec, ContainerToolkit, Docker, Driver, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.rules.engines import CDI_GUIDE, HAS_CTK, in_use, own_toolkit
 from gpucheck.rules.scope import count, no_host
 
 
-def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver) -> Outcome:
-    if reason := no_host(system):
+def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver, docker: Docker | None) -> Outcome:
+    if reason := no_host(system) or own_toolkit(system, docker):
         return skip(reason)
-    specs = [
-        spec
-        for spec in container_toolkit.cdi_specs
-        if spec.kind == "nvidia.com/gpu" or (spec.error and "nvidia" in spec.path)  # other vendors' are their own
-    ]
+    used = in_use(docker, container_toolkit.cdi_specs)
+    torn = [spec for spec in container_toolkit.cdi_specs if spec.error and "nvidia" in spec.path]  # not other vendors'
+    specs = [spec for spec in container_toolkit.cdi_specs if spec in used or spec in torn]
     if not specs:
-        return skip("there is no CDI spec of nvidia.com/gpu")
+        return skip("there is no CDI spec of nvidia.com/gpu that an engine would use")
     for spec in specs:
         path = shlex.quote(spec.path)
         if spec.error:
@@ -28,6 +27,7 @@ def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver) -
                 text="look at it: where NVIDIA's tool wrote it, have that write it again; else ask who did",
                 commands={"": (f"sudo ls -l {path}", f"sudo head -n 20 {path}")},
                 impact="none",
+                verify="gpucheck doctor --only container_toolkit",
             )
             return bad(f"{spec.path} cannot be read: {spec.error}", affects=(spec.path,), remedy=look)
         if fault := _fault(spec, driver):
@@ -35,6 +35,10 @@ def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver) -
                 text="write it again; from toolkit 1.18 on `sudo systemctl restart nvidia-cdi-refresh` does that",
                 commands={"": (f"sudo nvidia-ctk cdi generate --output={path}", "nvidia-ctk cdi list")},
                 impact="none",
+                precondition=HAS_CTK[0],
+                check=HAS_CTK[1],
+                verify="gpucheck doctor --only container_toolkit",
+                url=CDI_GUIDE,
             )
             return bad(
                 f"{spec.path} {fault}", affects=(spec.path,), remedy=again if container_toolkit.version else None
@@ -54,7 +58,7 @@ def _fault(spec: CdiSpec, driver: Driver) -> str | None:
             found = "{}:{}".format(*here[node.path])
             return f"gives {node.path} as {node.major}:{node.minor}; it is {found}"
     if spec.missing_paths:
-        return f"names {len(spec.missing_paths)} files that are not there, such as {spec.missing_paths[0]}"
+        return f"names {count(len(spec.missing_paths), 'path')} not on this machine, such as {spec.missing_paths[0]}"
     return None
 
 
@@ -63,5 +67,8 @@ RULE = Rule(
     title="The CDI specs fit this machine",
     judge=judge,
     after=("driver.module-loaded", "container_toolkit.installed"),
-    remedy=Remedy(text="have the tool that wrote it write it again; there is no nvidia-ctk here", impact="none"),
+    remedy=Remedy(
+        text="have the tool that wrote it write it again; there is no nvidia-ctk here",
+        verify="gpucheck doctor --only container_toolkit",
+    ),
 )

@@ -3,8 +3,9 @@
 Without it: could not select device driver "" with capabilities: [[gpu]].
 """
 
-from gpucheck.facts import ContainerToolkit, System
+from gpucheck.facts import ContainerToolkit, Docker, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.rules.engines import own_toolkit
 from gpucheck.rules.scope import no_host
 
 DEB = (
@@ -22,10 +23,15 @@ RPM = (
     " | sudo tee /etc/yum.repos.d/nvidia-container-toolkit.repo",
     "sudo dnf install -y nvidia-container-toolkit",
 )
+SUSE = (
+    "curl -fsSL https://nvidia.github.io/libnvidia-container/stable/rpm/nvidia-container-toolkit.repo"
+    " | sudo tee /etc/zypp/repos.d/nvidia-container-toolkit.repo",
+    "sudo zypper --gpg-auto-import-keys install -y nvidia-container-toolkit",
+)
 
 
-def judge(system: System, container_toolkit: ContainerToolkit) -> Outcome:
-    if reason := no_host(system):
+def judge(system: System, container_toolkit: ContainerToolkit, docker: Docker | None) -> Outcome:
+    if reason := no_host(system) or own_toolkit(system, docker):
         return skip(reason)
     if container_toolkit.version:
         return ok(f"nvidia-ctk {container_toolkit.version}")
@@ -42,8 +48,14 @@ RULE = Rule(
     after=("pci.gpu-present", "docker.installed"),
     remedy=Remedy(
         text="install it from NVIDIA's repository",
-        commands={"debian": DEB, "rhel": RPM, "arch": ("sudo pacman -S --needed nvidia-container-toolkit",)},
+        commands={
+            "debian": DEB,
+            "rhel": RPM,
+            "suse": SUSE,
+            "arch": ("sudo pacman -S --needed --noconfirm nvidia-container-toolkit",),
+        },
         impact="none",
+        verify="gpucheck doctor --only container_toolkit",
         url="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html",
     ),
 )

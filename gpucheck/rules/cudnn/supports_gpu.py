@@ -35,6 +35,7 @@ RULE = Rule(
     remedy=Remedy(
         text="install cuDNN 9.10.2 or older and hold it back from upgrades",
         impact="none",
+        verify="gpucheck doctor --only cudnn",
         url="https://docs.nvidia.com/deeplearning/cudnn/installation/latest/linux.html",
     ),
 )

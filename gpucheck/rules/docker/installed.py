@@ -28,9 +28,10 @@ RULE = Rule(
             "debian": ("sudo apt-get update", "sudo apt-get install -y docker.io"),
             "rhel": ("sudo dnf install -y podman-docker",),
             "suse": ("sudo zypper install -y docker", "sudo systemctl enable --now docker"),
-            "arch": ("sudo pacman -S --needed docker", "sudo systemctl enable --now docker"),
+            "arch": ("sudo pacman -S --needed --noconfirm docker", "sudo systemctl enable --now docker"),
         },
         impact="none",
+        verify="gpucheck doctor --only docker",
         url="https://docs.docker.com/engine/install/",
     ),
 )

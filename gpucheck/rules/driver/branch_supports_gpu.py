@@ -37,7 +37,8 @@ RULE = Rule(
     after=("kernel.module-built",),
     remedy=Remedy(
         text="install a driver of the branch named above, and hold it back from upgrades",
-        impact="none",
+        impact="reboot",
+        verify="gpucheck doctor --only driver",
         url="https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/version-locking.html",
     ),
 )

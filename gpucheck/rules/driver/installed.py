@@ -35,13 +35,13 @@ def _install(system: System, compat: Compat, pci: Pci | None) -> Remedy:
     elif system.os_id == "debian":
         text, commands = f"{text}; enable the component non-free first", {"debian": DEBIAN}
     elif pci and len(known) == len(pci.gpus) and all(compat.module_fits(c, open_module=True) for c in known):
-        commands = {"arch": ("sudo pacman -S --needed nvidia-open",)}  # Arch has no other kind
-    return Remedy(text=text, commands=commands, impact="none", url=GUIDE)
+        commands = {"arch": ("sudo pacman -S --needed --noconfirm nvidia-open",)}  # Arch has no other kind
+    return Remedy(text=text, commands=commands, impact="reboot", verify="gpucheck doctor --only driver", url=GUIDE)
 
 
 RULE = Rule(
     id="driver.installed",
     title="NVIDIA's driver is installed",
     judge=judge,
-    after=("pci.gpu-present", "pci.not-passed-through"),
+    after=("pci.gpu-present", "pci.not-passed-through", "pci.gpu-answers", "pci.bars-assigned"),
 )

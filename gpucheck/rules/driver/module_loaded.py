@@ -6,7 +6,9 @@ nvidia-smi says "couldn't communicate with the NVIDIA driver"; CUDA says error 1
 from gpucheck.facts import Driver, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
 
-ON_THE_HOST = Remedy(text="load it on the host of this container: `sudo modprobe nvidia`", impact="none")
+ON_THE_HOST = Remedy(
+    text="load it on the host of this container: `sudo modprobe nvidia`", verify="gpucheck doctor --only driver"
+)
 
 
 def judge(system: System, driver: Driver) -> Outcome:
@@ -26,12 +28,14 @@ RULE = Rule(
         "kernel.module-built",
         "kernel.nouveau-absent",
         "kernel.secure-boot-allows-module",
-        "pci.not-passed-through",
+        "pci.gpu-answers",
+        "pci.bars-assigned",
         "driver.open-module-fits",
         "driver.branch-supports-gpu",
     ),
     remedy=Remedy(
         text="load it; where that fails, the kernel log says why",
         commands={"": ("sudo modprobe nvidia", "sudo dmesg | grep -iE 'nvrm|nvidia' | tail")},
+        verify="gpucheck doctor --only driver",
     ),
 )

@@ -10,6 +10,23 @@ from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
 from gpucheck.rules.scope import listed
 
 KINDS = {True: "open", False: "proprietary"}
+GUIDE = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/kernel-modules.html"
+LOOK = {"debian": ("apt-cache search --names-only '^nvidia-(driver|open|dkms|kernel)'",)}
+TO_OPEN = Remedy(
+    text="install the open kernel module of the same driver and reboot: Ubuntu's packages have -open at their end "
+    "(nvidia-driver-580-open), NVIDIA's are nvidia-open; its .run file asks, or takes `-m=kernel-open`",
+    commands=LOOK,
+    impact="reboot",
+    url=GUIDE,
+)
+TO_PROPRIETARY = Remedy(
+    text="install the proprietary kernel module, of branch 580 or older, and reboot: Ubuntu's packages without -open "
+    "at their end (nvidia-driver-580), NVIDIA's cuda-drivers-580; newer branches have the open one alone. Hold it back "
+    "from upgrades",
+    commands=LOOK,
+    impact="reboot",
+    url=GUIDE,
+)
 
 
 def judge(pci: Pci, driver: Driver, kernel: Kernel | None, compat: Compat) -> Outcome:
@@ -26,6 +43,7 @@ def judge(pci: Pci, driver: Driver, kernel: Kernel | None, compat: Compat) -> Ou
             f"the {KINDS[is_open]} kernel module does not drive compute capability {capability}: "
             f"that takes the {KINDS[not is_open]} one",
             affects=unfit,
+            remedy=TO_PROPRIETARY if is_open else TO_OPEN,
         )
     if not gpus:
         return skip("no GPU on the bus is in our table")
@@ -37,10 +55,4 @@ RULE = Rule(
     title="The kind of kernel module fits the GPU",
     judge=judge,
     after=("kernel.module-built",),
-    remedy=Remedy(
-        text="install the other kind of the same driver (the open one's packages have -open in their name) and reboot",
-        commands={"debian": ("apt-cache search --names-only 'nvidia.*(open|dkms)'",)},
-        impact="none",
-        url="https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/kernel-modules.html",
-    ),
 )

@@ -33,7 +33,8 @@ RULE = Rule(
     remedy=Remedy(
         text="upgrade the driver, or use a toolkit of the major that it runs (`nvidia-smi` names it)",
         commands={"debian": ("apt list --upgradable 2>/dev/null | grep -i nvidia",), "": ("nvidia-smi",)},
-        impact="none",
+        impact="reboot",
+        verify="gpucheck doctor --only driver",
         url="https://docs.nvidia.com/deploy/cuda-compatibility/index.html",
     ),
 )

@@ -23,11 +23,12 @@ RULE = Rule(
     title="The installed frameworks were built for CUDA",
     severity=Severity.WARNING,
     judge=judge,
-    after=("pci.gpu-present",),
+    after=("frameworks.one-uses-gpu",),
     remedy=Remedy(
         text="install the CUDA build into its own environment: `tensorflow[and-cuda]`, torch from its CUDA index or "
         "`jax[cuda13]`; `gpucheck build` makes an image with one",
         impact="none",
+        verify="gpucheck doctor --only frameworks",
         url="https://pytorch.org/get-started/locally/",
     ),
 )

@@ -11,6 +11,9 @@ from gpucheck.rules.scope import fitting, listed, not_in_table
 PIN = Remedy(
     text="pin cuDNN below 9.11 in this environment; `gpucheck build` makes an image with such pins",
     commands={"": ("python3 -m pip install 'nvidia-cudnn-cu12<9.11'",)},
+    precondition="python3 is that of this environment",
+    check="python3 -m pip --version",
+    verify="gpucheck doctor --only frameworks",
 )
 
 
@@ -40,5 +43,6 @@ RULE = Rule(
     remedy=Remedy(
         text="install the framework's build for CUDA 12, with cuDNN below 9.11; `gpucheck build` makes such an image",
         impact="none",
+        verify="gpucheck doctor --only frameworks",
     ),
 )

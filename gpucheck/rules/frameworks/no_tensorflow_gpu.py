@@ -26,6 +26,9 @@ RULE = Rule(
     remedy=Remedy(
         text="make a fresh environment with the package that lives",
         commands={"": ("python3 -m venv tensorflow-env", "tensorflow-env/bin/pip install 'tensorflow[and-cuda]'")},
+        precondition="python3 can make environments (on Debian: the package python3-venv)",
+        check="python3 -c 'import ensurepip, venv'",
+        verify="gpucheck doctor --only frameworks",
         url="https://www.tensorflow.org/install/pip",
     ),
 )

@@ -39,7 +39,8 @@ RULE = Rule(
     remedy=Remedy(
         text="upgrade the driver; or install a build for the CUDA major that it runs (`nvidia-smi` names it)",
         commands={"": ("nvidia-smi",)},
-        impact="none",
+        impact="reboot",
+        verify="gpucheck doctor --only frameworks",
         url="https://docs.nvidia.com/deploy/cuda-compatibility/index.html",
     ),
 )

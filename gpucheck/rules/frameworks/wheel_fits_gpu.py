@@ -53,5 +53,6 @@ RULE = Rule(
         text="install a build with code for this GPU, or another framework: `gpucheck build` says which image fits",
         commands={"": ("gpucheck build --list",)},
         impact="none",
+        verify="gpucheck doctor --only frameworks",
     ),
 )

@@ -12,7 +12,8 @@ UBUNTU = Remedy(
     text="have Ubuntu install the modules of its driver for this kernel (`dkms status` says what failed to build); or "
     "reboot into the kernel that has them",
     commands={"debian": (*UBUNTU_DRIVER, "sudo modprobe nvidia")},
-    impact="none",
+    impact="reboot",
+    verify="gpucheck doctor --only kernel",
 )
 
 
@@ -34,7 +35,7 @@ RULE = Rule(
     id="kernel.module-built",
     title="The nvidia module is built for the running kernel",
     judge=judge,
-    after=("driver.installed",),
+    after=("driver.installed", "kernel.dkms-builds"),
     remedy=Remedy(
         text="install the headers of the running kernel and build the module for it (`dkms status` says what failed), "
         "or the ready-made modules for it from where the driver came; or reboot into the kernel that has it",
@@ -48,5 +49,6 @@ RULE = Rule(
             "": ("dkms status",),
         },
         impact="none",
+        verify="gpucheck doctor --only kernel",
     ),
 )

@@ -32,7 +32,7 @@ RULE = Rule(
     id="kernel.nouveau-absent",
     title="No other driver owns the GPU",
     judge=judge,
-    after=("kernel.module-built",),
+    after=("kernel.module-built", "kernel.secure-boot-allows-module"),
     remedy=Remedy(
         text="keep nouveau from loading, rebuild the initial RAM disk, then reboot",
         commands={
@@ -42,6 +42,7 @@ RULE = Rule(
             "arch": (BLACKLIST, "sudo mkinitcpio -P"),
             "": (BLACKLIST,),
         },
-        impact="none",
+        impact="reboot",
+        verify="gpucheck doctor --only kernel",
     ),
 )

@@ -3,8 +3,9 @@
 Power, heat, a riser or the card itself; frameworks then count one GPU fewer, and nobody says so.
 """
 
-from gpucheck.facts import Nvml, Pci, System
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.facts import CallError, Gpu, Nvml, Pci, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
+from gpucheck.rules.gpus import which
 from gpucheck.rules.scope import count
 
 GONE = frozenset({15, 16})  # GPU_IS_LOST, RESET_REQUIRED
@@ -13,13 +14,17 @@ GONE = frozenset({15, 16})  # GPU_IS_LOST, RESET_REQUIRED
 def judge(system: System, nvml: Nvml, pci: Pci | None) -> Outcome:
     if nvml.error:
         return skip("NVML does not answer")
-    for gpu in nvml.gpus:
-        error = next((e for e in gpu.errors if e.code in GONE or e.call.startswith("nvmlDeviceGetHandle")), None)
-        if error:
-            return bad(
-                f"GPU {gpu.index} does not answer: {error.call} gives {error.code} ({error.name})",
-                affects=(_name(gpu.index, gpu.pci_address),),
-            )
+    gone = [(gpu, error) for gpu in nvml.gpus if (error := _gone(gpu))]
+    if gone:
+        error, lost = gone[0][1], [gpu for gpu, _ in gone]
+        verb = "does" if len(lost) == 1 else "do"
+        return bad(
+            f"{which(lost, nvml.gpus)} {verb} not answer: {error.call} gives {error.code} ({error.name}); "
+            f"{count(len(nvml.gpus) - len(lost), 'other')} answered",
+            affects=tuple(gpu.pci_address or f"GPU {gpu.index}" for gpu in lost),
+        )
+    if error := next((error for error in nvml.errors if error.call == "nvmlDeviceGetCount"), None):
+        return unsure(f"NVML cannot count the GPUs: {error.call} gives {error.code} ({error.name})")
     if not nvml.gpus:
         return bad("NVML answers, but sees no GPU")
     if system.wsl or system.container or pci is None:
@@ -34,19 +39,26 @@ def judge(system: System, nvml: Nvml, pci: Pci | None) -> Outcome:
     return ok(f"{count(len(nvml.gpus), 'GPU')} on the bus, none lost")
 
 
-def _name(index: int, address: str | None) -> str:
-    return address or f"GPU {index}"
+def _gone(gpu: Gpu) -> CallError | None:
+    return next((e for e in gpu.errors if e.code in GONE or e.call.startswith("nvmlDeviceGetHandle")), None)
 
 
 RULE = Rule(
     id="nvml.all-gpus",
     title="Every GPU answers",
     judge=judge,
-    after=("nvml.answers",),
+    after=(
+        "nvml.answers",
+        "kernel_log.power-connected",
+        "kernel_log.no-gpu-off-the-bus",
+        "kernel_log.no-gsp-failure",
+        "kernel_log.adapter-initialises",
+    ),
     remedy=Remedy(
         text="look for Xid 79 or 'fallen off the bus' in the kernel log; a cold start brings a GPU back if its power "
         "and seat are good; until then use the others, by CUDA_VISIBLE_DEVICES",
         commands={"": ("sudo dmesg | grep -iE 'nvrm|xid|fallen off' | tail",)},
-        impact="none",
+        impact="reboot",
+        verify="gpucheck doctor --only nvml",
     ),
 )

@@ -20,8 +20,15 @@ MEANINGS = {
 }
 LOST_DEVICES = Remedy(
     text="start the container again: it lost its devices when systemd was reloaded; CDI prevents that",
-    impact="none",
+    impact="service",
+    verify="gpucheck doctor --only nvml",
     url="https://github.com/NVIDIA/nvidia-container-toolkit/issues/48",
+)
+BLOCKED = Remedy(
+    text="update WSL and Windows' NVIDIA driver, then restart WSL: `wsl --update`, `wsl --shutdown` in PowerShell; a "
+    "GPU in TCC mode is out of WSL's reach (`nvidia-smi -dm WDDM` on Windows, as administrator)",
+    impact="reboot",
+    url="https://docs.nvidia.com/cuda/wsl-user-guide/index.html",
 )
 
 
@@ -35,6 +42,8 @@ def judge(system: System, nvml: Nvml) -> Outcome:
     remedy = None
     if system.container:
         remedy = LOST_DEVICES if error.code == 999 else START_WITH_GPUS
+    elif system.wsl and error.code == 17:
+        remedy = BLOCKED
     meaning = MEANINGS.get(error.code, error.detail or "no more is known")
     return bad(f"{error.call} failed with {error.code} ({error.name}): {meaning}", remedy=remedy)
 
@@ -54,6 +63,7 @@ RULE = Rule(
     remedy=Remedy(
         text="the kernel log says more; a driver that no longer answers comes back with a reboot",
         commands={"": ("nvidia-smi", "sudo dmesg | grep -iE 'nvrm|xid' | tail")},
-        impact="none",
+        impact="reboot",
+        verify="gpucheck doctor --only nvml",
     ),
 )

@@ -4,7 +4,8 @@ CUDA says "all CUDA-capable devices are busy or unavailable" (46). "exclusive" m
 """
 
 from gpucheck.facts import Nvml
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
+from gpucheck.rules.gpus import untold
 from gpucheck.rules.scope import count
 
 
@@ -17,6 +18,8 @@ def judge(nvml: Nvml) -> Outcome:
         return bad(
             f"compute mode 'prohibited' on {len(closed)} of {len(modes)} GPUs; 'default' is needed", affects=closed
         )
+    if reason := untold(nvml.gpus, "nvmlDeviceGetComputeMode"):
+        return unsure(reason)
     return ok(
         f"compute mode {', '.join(sorted({mode for mode in modes.values() if mode}))} on {count(len(modes), 'GPU')}"
     )
@@ -27,5 +30,9 @@ RULE = Rule(
     title="Every GPU accepts compute work",
     judge=judge,
     after=("nvml.answers",),
-    remedy=Remedy(text="set it back to default", commands={"": ("sudo nvidia-smi --compute-mode=DEFAULT",)}),
+    remedy=Remedy(
+        text="set it back to default",
+        commands={"": ("sudo nvidia-smi --compute-mode=DEFAULT",)},
+        verify="gpucheck doctor --only nvml",
+    ),
 )

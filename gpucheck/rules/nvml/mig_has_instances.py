@@ -31,6 +31,7 @@ RULE = Rule(
         text="choose a profile from the list and run `sudo nvidia-smi mig -cgi PROFILE -C`, or switch MIG off",
         commands={"": ("nvidia-smi mig -lgip",)},
         impact="none",
+        verify="gpucheck doctor --only nvml",
         url="https://docs.nvidia.com/datacenter/tesla/mig-user-guide/index.html",
     ),
 )

@@ -12,7 +12,19 @@ from gpucheck.rules.scope import START_WITH_GPUS, count
 
 WSL = Remedy(
     text="install NVIDIA's driver on Windows, not in here, then run `wsl --update` and `wsl --shutdown` in PowerShell",
+    impact="reboot",
+    verify="gpucheck doctor --only pci",
     url="https://docs.nvidia.com/cuda/wsl-user-guide/index.html",
+)
+COLAB = Remedy(
+    text="choose a GPU in the notebook's menu: Runtime > Change runtime type > T4 GPU (or another), then Save; the "
+    "machine is replaced, so run the notebook from its start again",
+    impact="data",
+    url="https://research.google.com/colaboratory/faq.html",
+)
+VIRTUAL = Remedy(
+    text="take a machine type with an NVIDIA GPU, or have the hypervisor pass one through to this virtual machine; or "
+    "ask for the CPU (`gpucheck verify --device cpu`)",
 )
 
 
@@ -37,6 +49,11 @@ def judge(system: System, pci: Pci | None, driver: Driver | None) -> Outcome:
         return unsure("the PCI bus could not be looked at, and there is no /dev/nvidia0")
     if "tegra" in system.kernel:
         return unsure(f"kernel {system.kernel} is a Jetson's, whose GPU is not on the PCI bus")
+    if system.colab:
+        return bad("this is a Colab runtime without a GPU", remedy=COLAB)
+    if system.hypervisor:
+        made = f"{system.hypervisor}: {system.product or system.vendor}"
+        return bad(f"there is no NVIDIA GPU on the PCI bus of this virtual machine ({made})", remedy=VIRTUAL)
     return bad("there is no NVIDIA GPU on the PCI bus")
 
 
@@ -44,9 +61,11 @@ RULE = Rule(
     id="pci.gpu-present",
     title="This machine has an NVIDIA GPU",
     judge=judge,
+    after=("system.supported",),
     remedy=Remedy(
         text="use a machine with an NVIDIA GPU, or ask for the CPU (`gpucheck verify --device cpu`); if a card is in, "
         "look at its seat, its power cable and the firmware's PCIe settings, and in a VM at what was passed through",
-        impact="none",
+        impact="reboot",
+        verify="gpucheck doctor --only pci",
     ),
 )

@@ -29,6 +29,7 @@ RULE = Rule(
         text="run gpucheck in the virtual machine that has the GPU; to keep it here, take its id out of the vfio-pci "
         "`ids=` option in /etc/modprobe.d or on the kernel's command line, and reboot",
         commands={"": ("grep -rs vfio /etc/modprobe.d /proc/cmdline",)},
-        impact="none",
+        impact="reboot",
+        verify="gpucheck doctor --only pci",
     ),
 )

@@ -1,28 +1,18 @@
 """CUDA_VISIBLE_DEVICES hides GPUs from CUDA, not from nvidia-smi: empty, -1 or an unknown first entry hides all.
 
-In a container NVIDIA_VISIBLE_DEVICES=none or void does it earlier, but CDI sets void too, and gives GPUs. Nothing says
-so: frameworks just use the CPU.
+Nothing says so: frameworks just use the CPU. An entry is an index, or the beginning of a GPU's or MIG instance's UUID;
+the UUIDs of another machine, in a job script that moved, are unknown ones here.
 """
 
 import re
 
-from gpucheck.facts import Driver, Nvml, System
+from gpucheck.facts import Nvml, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
-from gpucheck.rules.scope import START_WITH_GPUS, count
-
-NONE = ("", "none", "void")
+from gpucheck.rules.scope import count
 
 
-def judge(system: System, driver: Driver | None, nvml: Nvml | None) -> Outcome:
-    given = system.environment.get("NVIDIA_VISIBLE_DEVICES")
+def judge(system: System, nvml: Nvml | None) -> Outcome:
     value = system.environment.get("CUDA_VISIBLE_DEVICES")
-    nodes = [node for node in driver.devices if re.fullmatch(r"/dev/nvidia\d+", node.path)] if driver else None
-    if system.container and given in NONE and not nodes and not (nvml and nvml.gpus):
-        if nodes is None:
-            return unsure(
-                f"NVIDIA_VISIBLE_DEVICES is '{given}'; whether this container has GPUs all the same is not known"
-            )
-        return bad(f"NVIDIA_VISIBLE_DEVICES is '{given}', so this container was given no GPU", remedy=START_WITH_GPUS)
     if value is None:
         return ok("CUDA_VISIBLE_DEVICES is not set")
     entries = [entry.strip() for entry in value.split(",")]
@@ -37,7 +27,7 @@ def judge(system: System, driver: Driver | None, nvml: Nvml | None) -> Outcome:
 def _exists(entry: str, nvml: Nvml | None) -> bool | None:
     """Whether CUDA would take it: an index, or the start of a GPU's or a MIG instance's UUID. None = not known here."""
     gpus = nvml.gpus if nvml else ()
-    if entry.isdigit():
+    if re.fullmatch(r"[0-9]{1,9}", entry):
         return int(entry) < len(gpus) if gpus else None
     uuids = [uuid for gpu in gpus for uuid in (gpu.uuid, *(mig.uuid for mig in gpu.mig_devices)) if uuid]
     if not entry.startswith(("GPU-", "MIG-")):
@@ -49,9 +39,10 @@ RULE = Rule(
     id="system.gpus-not-hidden",
     title="No environment variable hides the GPUs",
     judge=judge,
-    after=("pci.gpu-present",),
+    after=("pci.gpu-present", "system.container-given-gpus"),
     remedy=Remedy(
         text="unset it in this shell and where it comes from (shell profile, job script, image)",
         commands={"": ("unset CUDA_VISIBLE_DEVICES",)},
+        verify="gpucheck doctor --only system",
     ),
 )

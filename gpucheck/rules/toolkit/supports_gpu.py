@@ -40,6 +40,7 @@ RULE = Rule(
         text="install a toolkit that knows the GPU beside this one, and choose it by PATH",
         commands={"": ("ls -d /usr/local/cuda*",)},
         impact="none",
+        verify="gpucheck doctor --only toolkit",
         url="https://developer.nvidia.com/cuda-toolkit-archive",
     ),
 )

@@ -1,0 +1,1 @@
+"""Rules of `doctor --deep`: what each GPU does when it is given work."""

@@ -1,0 +1,1 @@
+"""Rules of an image, before it runs here."""
