@@ -13,13 +13,14 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parents[1]))
 
 from gpucheck.host import CannotLook, Recording, Result  # noqa: E402
-from gpucheck.probes import PROBES, driver, nvml  # noqa: E402
+from gpucheck.probes import PROBES, docker, dockerd, driver, nvml  # noqa: E402
 from tests.conftest import FAKENVML, Machine, flat  # noqa: E402
 from tests.machines.constructed import MACHINES  # noqa: E402
 from tests.machines.parts import Described  # noqa: E402
@@ -30,7 +31,12 @@ class Answering(Machine):
 
     def __init__(self, described: Described) -> None:
         super().__init__(described.files, described.runs)
-        self.links, self.nodes = described.links, described.nodes
+        self.times = described.times
+        told = self.runs.get(docker.INFO)
+        if isinstance(told, Result):  # the engine's kernel is this machine's, unless it was said to be another
+            info = {"KernelVersion": (self.read("/proc/sys/kernel/osrelease") or "").strip()}
+            self.runs[docker.INFO] = replace(told, out=json.dumps({**info, **json.loads(told.out)}) + "\n")
+        self.links, self.nodes, self.rights = described.links, described.nodes, described.rights
 
     def run(self, argv: Sequence[str], timeout: float = 5.0) -> Result:
         if argv[0] == "readlink":
@@ -38,6 +44,11 @@ class Answering(Machine):
             return Result(code=int(len(found) < len(argv) - 2), out="".join(f"{path}\n" for path in found), err="")
         if argv[0] == "stat":
             asked = argv[4:]
+            if argv[3] == dockerd.STAT_FORMAT:
+                told = "".join(
+                    f"{'{} {} {}'.format(*self.times[path])} {path}\n" for path in asked if path in self.times
+                )
+                return Result(code=1, out=told, err="")
             lines = [self._stat(path) for path in asked if self._there(path)]
             gone = [
                 f"stat: cannot statx '{path}': No such file or directory\n" for path in asked if not self._there(path)
@@ -53,7 +64,8 @@ class Answering(Machine):
             major, minor = self.nodes[path]
             if (major, minor) == (0, 0):  # a program
                 return f"89ed 0 0 4755 root {path}\n" if path == driver.MODPROBE else f"81ed 0 0 755 root {path}\n"
-            return f"21b6 {major:x} {minor:x} 666 root {path}\n"
+            rights = self.rights.get(path, "666 root")
+            return f"{0x2000 | int(rights[:3], 8):x} {major:x} {minor:x} {rights} {path}\n"
         return f"81a4 0 0 644 root {path}\n"
 
 
@@ -63,7 +75,8 @@ def nvml_answer(library: Path, profile: str | None, changes: Mapping[str, object
     with tempfile.NamedTemporaryFile("w", suffix=".profile") as file:
         if profile:
             table = dict(flat(tomllib.loads((FAKENVML / "profiles" / f"{profile}.toml").read_text())))
-            file.write("".join(f"{key}={value}\n" for key, value in {**table, **changes}.items()))
+            told = {**table, **changes}.items()
+            file.write("".join(f"{key}={value}\n" for key, value in told if value is not None))
             file.flush()
             environment |= {"FAKE_NVML_PROFILE": file.name, "LD_LIBRARY_PATH": str(library)}
         run = subprocess.run(

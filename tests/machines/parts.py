@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from gpucheck.host import Result
-from gpucheck.probes import container_toolkit, docker, frameworks, kernel, pci, system
+from gpucheck.probes import (
+    cloud,
+    container_toolkit,
+    docker,
+    dockerd,
+    frameworks,
+    kernel,
+    kernel_log,
+    linker,
+    pci,
+    pci_bridges,
+    pcie,
+    services,
+    system,
+    user,
+)
 
 DEBIAN_FOLDER, REDHAT_FOLDER, ARCH_FOLDER = "/usr/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"
 UBUNTU_2204 = 'PRETTY_NAME="Ubuntu 22.04.5 LTS"\nNAME="Ubuntu"\nVERSION_ID="22.04"\nID=ubuntu\nID_LIKE=debian\n'
@@ -43,13 +59,16 @@ class Described:
     runs: dict[tuple[str, ...], Result] = field(default_factory=dict)
     links: dict[str, str] = field(default_factory=dict)  # of libraries: link -> real file
     nodes: dict[str, tuple[int, int]] = field(default_factory=dict)  # device nodes and other paths: major, minor
+    rights: dict[str, str] = field(default_factory=dict)  # of nodes that are not "666 root"
+    times: dict[str, tuple[int, int, int]] = field(default_factory=dict)  # of files: written, changed, born
     nvml: str | None = None  # a profile of tests/fakenvml; None = there is no library
     nvml_changes: dict[str, object] = field(default_factory=dict)
 
     def __or__(self, other: Described) -> Described:
         return Described(
             files={**self.files, **other.files}, runs={**self.runs, **other.runs}, links={**self.links, **other.links},
-            nodes={**self.nodes, **other.nodes}, nvml=other.nvml or self.nvml,
+            nodes={**self.nodes, **other.nodes}, rights={**self.rights, **other.rights},
+            times={**self.times, **other.times}, nvml=other.nvml or self.nvml,
             nvml_changes={**self.nvml_changes, **other.nvml_changes},
         )  # fmt: skip
 
@@ -72,18 +91,90 @@ def linux(os_release: str, release: str, *, cpus: int, memory_gib: int, devices:
             f"/lib/modules/{release}": "build\nkernel\nmodules.dep\n",
             f"/lib/modules/{release}/build": "Kconfig\nMakefile\ninclude\n",
             "/dev": "null\nzero\n",
+            kernel_log.UPTIME: "90061.07 355221.12\n",
+            kernel_log.BOOT_ID: "0f4c6f5e-2d63-4c8f-9f0b-7f1c7e0a9d11\n",
             "/usr/local": "bin\nlib\n",
             pci.DEVICES: "".join(f"{name}\n" for name in names),
             f"{pci.DEVICES}/0000:00:1f.0/uevent": "PCI_CLASS=60100\nPCI_ID=8086:1B81\nPCI_SLOT_NAME=0000:00:1f.0\n",
             **uevents,
+            **slots(at for at, uevent in devices.items() if "PCI_CLASS=30" in uevent),
         },
         runs={
             ("uname", "-m"): done("x86_64\n"),
-            system.ENVIRONMENT: done("\n"),
+            kernel_log.DMESG: done(f"[    0.000000] Linux version {release} (build@host) #1 SMP PREEMPT_DYNAMIC\n"),
+            system.ENVIRONMENT: done("end\n"),
+            linker.CACHE: cache(),
             container_toolkit.HOOK: Result(code=127, out="", err=""),
+            dockerd.UNITS: docker_units("not-found"),
+            user.COMMAND: done("uid=1000(user) gid=1000(user) groups=1000(user),27(sudo)\n"),
+            pci_bridges.COMMAND: done(""),  # no switch
+            services.COMMAND: done(units()),
             module_command(release): Result(code=1, out="", err="modinfo: ERROR: Module nvidia not found.\n"),
         },
     )  # fmt: skip
+
+
+ABSENT = f"0x{0:016x} 0x{0:016x} 0x{0:016x}\n"
+BAR0 = "0x00000000b2000000 0x00000000b2ffffff 0x0000000000040200\n"
+BAR1 = "0x0000028800000000 0x0000028fffffffff 0x000000000014220c\n" + ABSENT
+BAR3 = "0x0000028400000000 0x0000028401ffffff 0x000000000014220c\n" + ABSENT
+REGIONS = BAR0 + BAR1 + BAR3 + "0x0000000000003000 0x000000000000307f 0x0000000000040101\n" + ABSENT * 7
+
+
+def slot(
+    address: str, *, speed: str = "16.0 GT/s PCIe", width: int = 16, power: str = "D0", regions: str = REGIONS
+) -> dict[str, str | None]:
+    """What sysfs says of a GPU's link and its memory regions; of one that fell off the bus "Unknown" and 63."""
+    told = {
+        "power_state": power, "current_link_speed": speed, "current_link_width": str(width),
+        "max_link_speed": "16.0 GT/s PCIe", "max_link_width": "16",
+    }  # fmt: skip
+    files = {f"{pci.DEVICES}/{address}/{name}": f"{text}\n" for name, text in told.items()}
+    return {**files, f"{pci.DEVICES}/{address}/resource": regions}
+
+
+def slots(addresses: Iterable[str]) -> dict[str, str | None]:
+    return {name: text for address in addresses for name, text in slot(address).items()}
+
+
+def units(fabric_manager: str = "not-found inactive", persistenced: str = "not-found inactive") -> str:
+    """`systemctl show`, an empty line between two units. Each is what it is loaded as, and how it is."""
+    blocks = []
+    for name, states in zip(services.UNITS, (fabric_manager, persistenced), strict=True):
+        load, active = states.split()
+        result = "exit-code" if active == "failed" else "success"
+        enabled = "enabled" if load == "loaded" else ""
+        blocks.append(f"Result={result}\nId={name}\nLoadState={load}\nActiveState={active}\nUnitFileState={enabled}\n")
+    return "\n".join(blocks)
+
+
+def fabric_manager(version: str, active: str = "active") -> Described:
+    shown = done(units(f"loaded {active}", "loaded active"))
+    return Described(
+        runs={services.COMMAND: shown, services.FABRIC_MANAGER: done(f"Fabric Manager version is : {version}\n")}
+    )
+
+
+def ports(
+    above: dict[str, str], *, pci_id: str = "8086:352A", width: int = 16, speed: str = "32.0 GT/s PCIe"
+) -> Described:
+    """GPUs that nvidia has, each with the address of the port above it; "" = it is on the root bus."""
+    files = {pcie.BOUND: "".join(f"{name}\n" for name in ("bind", *sorted(above), "module", "new_id", "unbind"))}
+    links = {}
+    for address, port in above.items():
+        links[f"{pci.DEVICES}/{address}"] = (
+            f"/sys/devices/pci{(port or address)[:7]}/{f'{port}/' if port else ''}{address}"
+        )
+        if port:
+            folder = f"{pci.DEVICES}/{port}"
+            files[f"{folder}/uevent"] = f"DRIVER=pcieport\nPCI_CLASS=60400\nPCI_ID={pci_id}\nPCI_SLOT_NAME={port}\n"
+            files[f"{folder}/max_link_width"], files[f"{folder}/max_link_speed"] = f"{width}\n", f"{speed}\n"
+    return Described(files={**files}, links=links)
+
+
+def rented(sys_vendor: str, product_name: str) -> Described:
+    told = {"sys_vendor": sys_vendor, "product_name": product_name}
+    return Described(files={f"{cloud.DMI}/{name}": f"{text}\n" for name, text in told.items()})
 
 
 def module_command(release: str) -> tuple[str, ...]:
@@ -121,7 +212,37 @@ def loaded(nvrm: str, version: str, gpus: int, *, uvm: int = 509, extra: tuple[s
 
 def libraries(folder: str, version: str) -> Described:
     names = ("libcuda", "libnvidia-ml")
-    return Described(links={f"{folder}/{name}.so.1": f"{folder}/{name}.so.{version}" for name in names})
+    links = {f"{folder}/{name}.so.1": f"{folder}/{name}.so.{version}" for name in names}
+    return Described(links=links, runs={linker.CACHE: cache(*links)})
+
+
+def cache(*files: str) -> Result:
+    """`ldconfig -p`, shortened to these files; the first of a name is the one that is loaded."""
+    rows = [
+        f"\t{file.rpartition('/')[2]} (libc6,{'AArch64' if 'aarch64' in file else 'x86-64'}) => {file}\n"
+        for file in (*files, "/lib/x86_64-linux-gnu/libc.so.6")
+    ]
+    return done(f"{len(rows)} libs found in cache `/etc/ld.so.cache'\n{''.join(rows)}")
+
+
+BEFORE, STARTED, AFTER = 1763000000, 1763971200, 1763980000  # seconds since 1970: when Docker was started
+
+
+def docker_units(docker_service: str, snap: str = "not-found") -> Result:
+    """`systemctl show`: of a unit that is not there, too, it prints a block."""
+    blocks = []
+    for name, state in zip(dockerd.UNITS[3:], (docker_service, snap), strict=True):
+        load, active = (state, "inactive") if state in ("not-found", "masked") else ("loaded", state)
+        blocks.append(f"Id={name}\nLoadState={load}\nActiveState={active}\n")
+    return done("\n".join(blocks))
+
+
+def daemon(pid_file: str = dockerd.PID, options: str = "-H\0fd://\0") -> Described:
+    """Docker's daemon at work."""
+    return Described(
+        files={pid_file: "1234\n", "/proc/1234/cmdline": f"/usr/bin/dockerd\0{options}"},
+        times={pid_file: (STARTED, STARTED, STARTED)},
+    )
 
 
 def engine(version: str, api: str, **info: Any) -> Described:
@@ -135,10 +256,11 @@ def engine(version: str, api: str, **info: Any) -> Described:
     runc = {"io.containerd.runc.v2": {"path": "runc"}, "runc": {"path": "runc"}}
     told = {
         "Driver": "overlay2", "CgroupDriver": "systemd", "CgroupVersion": "2", "DefaultRuntime": "runc",
+        "OperatingSystem": "Ubuntu 24.04.3 LTS", "DockerRootDir": "/var/lib/docker",
         "SecurityOptions": ["name=apparmor", "name=seccomp,profile=builtin", "name=cgroupns"], "Warnings": None,
         **info, "Runtimes": {**runc, **info.get("Runtimes", {})},
     }  # fmt: skip
-    return Described(
+    return daemon() | Described(
         runs={
             docker.VERSION: done(json.dumps({"Client": client, "Server": server}) + "\n"),
             docker.INFO: done(json.dumps(told) + "\n"),
@@ -156,6 +278,7 @@ def unreachable(version: str, api: str, said: str) -> Described:
     return Described(runs={docker.VERSION: Result(code=1, out=json.dumps(client) + "\n", err=f"{said}\n")})
 
 
+TOOLKIT_FILES = (dockerd.HOOK, dockerd.CDI_HOOK, dockerd.TOOLKIT, dockerd.DAEMON_JSON)
 NVIDIA_RUNTIME = {"nvidia": {"path": "nvidia-container-runtime"}}
 DAEMON_JSON = '{\n    "runtimes": {\n        "nvidia": {\n            "args": [],\n            "path": '
 DAEMON_JSON += '"nvidia-container-runtime"\n        }\n    }\n}\n'
@@ -172,6 +295,7 @@ def toolkit(version: str) -> Described:
             container_toolkit.HOOK: done("/usr/bin/nvidia-container-runtime-hook\n"),
         },
         nodes={"/usr/bin/nvidia-cdi-hook": (0, 0)},
+        times=dict.fromkeys(TOOLKIT_FILES, (BEFORE, BEFORE, BEFORE)),
     )
 
 

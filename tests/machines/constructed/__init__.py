@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from tests.machines.constructed import basics, containers, driver, hardware, kernel_log, places, software
+from tests.machines.constructed import basics, bus, containers, driver, hardware, kernel_log, places, software
 from tests.machines.parts import Described
 
 MACHINES: dict[str, Described] = {
     **basics.MACHINES,
+    **bus.MACHINES,
     **containers.MACHINES,
     **driver.MACHINES,
     **hardware.MACHINES,

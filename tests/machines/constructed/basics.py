@@ -18,12 +18,15 @@ from tests.machines.parts import (
     discovered,
     done,
     engine,
+    fabric_manager,
     gpu,
     libraries,
     linux,
     loaded,
     module,
+    ports,
     python,
+    rented,
     tensorflow,
     toolkit,
     unreachable,
@@ -44,6 +47,8 @@ T4 = (
     | engine("26.1.4", "1.45", Runtimes=NVIDIA_RUNTIME, CDISpecDirs=[])
     | toolkit("1.14.6")
     | tensorflow("2.17.1", "12.3", "8.9.7.29")
+    | ports({"0000:00:1e.0": ""})
+    | rented("Amazon EC2", "g4dn.xlarge")
     | Described(nvml="t4", nvml_changes={"gpu.retired_pending": 0})
 )
 
@@ -66,6 +71,8 @@ H100 = (
         "/opt/conda/bin/python3", "nvidia_cudnn_cu12-9.10.2.21.dist-info", "torch-2.9.1.dist-info",
         files={"torch/version.py": "__version__ = '2.9.1+cu128'\ncuda: Optional[str] = '12.8'\n"},
     )
+    | ports({address: f"0000:{int(address[5:7], 16) - 1:02x}:01.0" for each in H100_GPUS for address in each})
+    | fabric_manager("590.48.01")
     | Described(nvml="h100x8")
 )  # fmt: skip
 
@@ -79,6 +86,7 @@ LAPTOP = (
     | engine("28.2.2", "1.50", Runtimes=NVIDIA_RUNTIME, CDISpecDirs=CDI_FOLDERS)
     | toolkit("1.17.8")
     | python("/home/user/.venv/bin/python3", "torch-2.9.1+cu130.dist-info")
+    | ports({"0000:01:00.0": "0000:00:01.0"}, pci_id="8086:A70D")
     | Described(files={kernel.SECURE_BOOT: "\x06\0\0\0\1"}, nvml="rtx4090-laptop")
 )
 
@@ -183,5 +191,5 @@ MACHINES: dict[str, Described] = {
     | cdi("/etc/cdi/nvidia.yaml", DEBIAN_FOLDER, "570.86.15", gpus=1, uvm=510),
     "wsl2": WSL,
     # A shell start-up file hides the GPUs from CUDA.
-    "gpus-hidden": T4 | Described(runs={system.ENVIRONMENT: done("CUDA_VISIBLE_DEVICES=-1\n")}),
+    "gpus-hidden": T4 | Described(runs={system.ENVIRONMENT: done("CUDA_VISIBLE_DEVICES=-1\nend\n")}),
 }  # fmt: skip
