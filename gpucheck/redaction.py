@@ -10,16 +10,33 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from gpucheck.probes import container_toolkit, docker
+from gpucheck import pseudonyms
+from gpucheck.probes import (
+    cloud,
+    container_toolkit,
+    dkms,
+    docker,
+    dockerd,
+    driver,
+    frameworks,
+    image,
+    kernel,
+    kernel_log,
+    linker,
+    packages,
+    pci_bridges,
+    user,
+)
 
 DOCKER_KEYS = frozenset({
     "Client", "Server", "Version", "ApiVersion", "APIVersion", "Components", "Name", "Context", "Runtimes",
     "DefaultRuntime", "CDISpecDirs", "DiscoveredDevices", "Source", "ID", "CgroupDriver", "CgroupVersion", "Driver",
     "SecurityOptions", "Warnings", "ServerErrors", "host", "ociRuntime", "name", "cgroupManager", "security",
-    "rootless", "store", "graphDriverName", "runtimes", "default-runtime", "features", "cdi", "path",
+    "rootless", "store", "graphDriverName", "runtimes", "default-runtime", "features", "cdi", "path", "OperatingSystem",
+    "KernelVersion", "DockerRootDir", "kernel", "cgroupVersion", "selinuxEnabled",
 })  # fmt: skip
 DOCKER_OWN = ("Name", "ID")  # of `docker info` itself: the host's name, the engine's id
 CDI_KEYS = frozenset({
@@ -38,41 +55,59 @@ SAID = tuple((re.compile(pattern), masked) for pattern, masked in (
     (r"(?<![\w/.%-])(?:[\w-]+\.)+(?!sock\b|socket\b|service\b|json\b|so\b)[a-zA-Z][\w-]+(?!\w)", "host"),
 ))  # fmt: skip
 MOUNTS = ("/dev/shm", "/etc/hosts", "/dev/termination-log")  # noqa: S108
+CONTAINERS = re.compile(r"docker|containerd|lxc|kubepods|libpod")
 
 
-def redact(document: Mapping[str, Any], hostname: str = "") -> dict[str, Any]:
+def redact(document: Mapping[str, Any], hostname: str = "", username: str = "") -> dict[str, Any]:
     """`document` is a Recording's. The result has the same questions, and answers that say the same to every probe."""
     runs = [_run(run) for run in document["runs"]]
     files = {path: _file(path, answer) for path, answer in document["files"].items()}
-    redacted: dict[str, Any] = _everywhere(
-        {"schema": document["schema"], "runs": runs, "files": files}, _replacer(hostname)
-    )
+    kept = {"schema": document["schema"], "runs": runs, "files": files}
+    redacted: dict[str, Any] = _everywhere(kept, pseudonyms.replacer(_texts(kept), hostname, username))
     return redacted
 
 
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from (*_texts(key), *_texts(item))
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item)
+    elif isinstance(value, str):
+        yield value
+
+
 def _run(run: dict[str, Any]) -> dict[str, Any]:
-    if run["argv"][0] == "docker" and "out" in run:
+    argv = run["argv"]
+    if "out" not in run:
+        return run
+    if argv[1:3] == ["image", "inspect"]:
+        return {**run, "out": image.kept(run["out"]), "err": _said(run["err"])}
+    if argv[0] in ("docker", "podman"):
         return {**run, "out": _docker(run["out"]), "err": _said(run["err"])}
-    if run["argv"][-1] == "gpucheck.probes.nvml" and "out" in run:
-        return {**run, "out": re.sub(r'("serial": )"[^"]*"', r'\1"0"', run["out"])}
-    return run
+    if argv[-1] == "gpucheck.probes.nvml":
+        return {**run, "out": _serials(run["out"])}
+    keep = next((keep for start, keep in RUNS.items() if tuple(argv[: len(start)]) == start), None)
+    return {**run, "out": keep(run["out"])} if keep else run
+
+
+def _serials(text: str) -> str:
+    """Each GPU's serial number by a counted one."""
+    seen: dict[str, str] = {}
+    return re.sub(r'("serial": )"([^"]*)"', lambda m: f'{m[1]}"{seen.setdefault(m[2], str(len(seen) + 1))}"', text)
 
 
 def _file(path: str, answer: dict[str, Any]) -> dict[str, Any]:
     text = answer.get("text")
-    keep: Callable[[str], bool] | None = {
-        "/proc/mounts": lambda line: line.split(" ")[1:2] != [] and line.split(" ")[1] in MOUNTS,
-        "/usr/local": lambda line: line.startswith("cuda"),
-        "/dev": lambda line: line.startswith("nvidia") or line == "dxg",
-        "/usr/lib/wsl/drivers": lambda line: line.startswith("nv"),
-    }.get(path)
-    if text is None:
+    keep = next((keep for pattern, keep in FILES.items() if re.fullmatch(pattern, path)), None)
+    if text is None or keep is None:
         return answer
-    if keep:
-        return {"text": "".join(line for line in text.splitlines(keepends=True) if keep(line.rstrip("\n")))}
-    if path.startswith(tuple(f"{folder}/" for folder in container_toolkit.CDI_FOLDERS)):
-        return {"text": _cdi(text)}
-    return {"text": _docker(text)} if path == "/etc/docker/daemon.json" else answer
+    return {"text": keep(text)}
+
+
+def _lines(keep: Callable[[str], Any]) -> Callable[[str], str]:
+    return lambda text: "".join(f"{line}\n" for line in text.splitlines() if keep(line))
 
 
 def _said(text: str) -> str:
@@ -96,10 +131,14 @@ def _docker(text: str) -> str:
     try:
         data = json.loads(text)
     except ValueError:
+        if docker.STUB in text:
+            return docker.STUB
         return "" if not text.strip() else "{torn"  # what cannot be parsed cannot be redacted
     if not isinstance(data, dict):
         return text
     kept = {key: value for key, value in data.items() if key not in DOCKER_OWN}
+    if not str(kept.get("DockerRootDir", "")).startswith(docker.SNAP):
+        kept.pop("DockerRootDir", None)
     if isinstance(kept.get("ServerErrors"), list):
         kept["ServerErrors"] = [_said(str(error)) for error in kept["ServerErrors"]]
     return json.dumps(_only(kept, DOCKER_KEYS)) + "\n"
@@ -121,18 +160,35 @@ def _everywhere(value: Any, replace: Callable[[str], str]) -> Any:
     return replace(value) if isinstance(value, str) else value
 
 
-def _replacer(hostname: str) -> Callable[[str], str]:
-    """UUIDs of GPUs by counted ones, home folders by /home/user, the host's name by `host`."""
-    uuids: dict[str, str] = {}
-
-    def counted(match: re.Match[str]) -> str:
-        return uuids.setdefault(match[0], f"{match[1]}-00000000-0000-0000-0000-{len(uuids):012d}")
-
-    def replace(text: str) -> str:
-        text = re.sub(r"(GPU|MIG)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", counted, text)
-        text = re.sub(r"(?<![\w.])/(?:home/[^/\s\"'\\:;,]+|root)(?![\w.-])", "/home/user", text)
-        if len(hostname) > 3:  # "vm" or "pc" is no secret, and is part of other words' places
-            text = re.sub(rf"(?<![\w.-]){re.escape(hostname)}(?![\w-])", "host", text)
-        return text
-
-    return replace
+# Of a command, by its first words, and of a file, by its path: the function from what was read to what is kept of it.
+RUNS: Mapping[tuple[str, ...], Callable[[str], str]] = {
+    ("dmesg",): kernel_log.kept,
+    ("journalctl",): kernel_log.kept,
+    ("id",): user.kept,
+    ("lspci",): pci_bridges.kept,
+    ("mokutil",): kernel.kept_enrolled,
+    ("/sbin/ldconfig",): linker.kept,
+}
+FILES: Mapping[str, Callable[[str], str]] = {
+    r"/proc/mounts": _lines(lambda line: line.split(" ")[1:2] != [] and line.split(" ")[1] in MOUNTS),
+    r"/proc/modules": _lines(kernel.parse_modules),
+    r"/proc/cpuinfo": pci_bridges.kept_cpuinfo,
+    r"/proc/1/cgroup": lambda text: "".join(CONTAINERS.findall(text)[:1]),
+    r"/proc/\d+/cmdline": dockerd.kept,
+    r"/proc/driver/nvidia/params": driver.kept_parameters,
+    r"/run/user": dockerd.kept_users,
+    r"/run/\.containerenv|/\.singularity\.d": lambda _: "",
+    r"/usr/local": _lines(lambda line: line.startswith("cuda")),
+    r"/dev": _lines(lambda line: line.startswith("nvidia") or line == "dxg"),
+    r"/usr/lib/wsl/drivers": _lines(lambda line: line.startswith("nv")),
+    r"/sys/class/dmi/id/chassis_asset_tag": cloud.kept,
+    r"/var/lib/dkms/.+/make\.log": dkms.kept,
+    packages.HISTORY: packages.kept_history,
+    packages.INSTALLER: packages.kept_installer,
+    packages.LOCKED: packages.kept_locked,
+    packages.PACMAN: packages.kept_pacman,
+    r".+\.dist-info/METADATA": frameworks.kept,
+    rf"(?:{'|'.join(container_toolkit.CDI_FOLDERS)})/.+": _cdi,
+    container_toolkit.CONFIG: container_toolkit.kept_config,
+    r".+/daemon\.json": _docker,
+}

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import yaml
 
-from gpucheck import codec, engine
+from gpucheck import codec, engine, pseudonyms
 from gpucheck.host import Recorded
-from gpucheck.probes import PROBES, container_toolkit, docker, files
+from gpucheck.probes import PROBES, container_toolkit, docker, files, image, nvml
 from gpucheck.probes.container_toolkit import DAEMON_JSON, HOOK
 from gpucheck.redaction import redact
 
@@ -20,7 +20,7 @@ MACHINES = sorted((Path(__file__).parent / "machines").glob("*/recording.json"))
 def facts(document: dict[str, Any]) -> str:
     """Everything the probes know, without what redaction is there to replace."""
     text = json.dumps(codec.dump(engine.collect(PROBES, Recorded(document))))
-    return re.sub(r'GPU-[0-9a-f-]{36}|"serial": "\d+"', "", text)
+    return re.sub(r'(GPU|MIG)-[0-9a-f-]{36}|"(serial|boot_id)": "[^"]*"', "", text)
 
 
 @pytest.mark.parametrize("path", MACHINES, ids=lambda path: path.parent.name)
@@ -195,3 +195,70 @@ def test_a_torn_daemon_json_stays_torn() -> None:
     assert "secret" not in text
     with pytest.raises(json.JSONDecodeError):
         json.loads(text)
+
+
+UUID_A, UUID_B = "GPU-8932f937-d72c-4106-c12f-20bd9faed9f6", "GPU-74106407-f32f-0663-90a7-a1acf7eb04ae"
+
+
+def replaced(*texts: str, hostname: str = "", user: str = "") -> list[str]:
+    return list(map(pseudonyms.replacer(texts, hostname, user), texts))
+
+
+def test_one_gpu_is_one_gpu_in_every_bundle_of_it() -> None:
+    """Also where it is given by the beginning of its UUID, as CUDA takes it."""
+    whole, short, other = replaced(UUID_A, "CUDA_VISIBLE_DEVICES=GPU-8932f937", UUID_B)
+    assert UUID_A not in whole
+    assert short.endswith(whole[:12])
+    assert whole[:12] != other[:12]
+    assert len(whole) == len(UUID_A)
+    (again,) = replaced(UUID_A)
+    assert again == whole
+    assert replaced(whole) == [whole], "what is redacted stays as it is"
+
+
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ("/home/alice/.venv and /root/x", "/home/user/.venv and /home/user/x"),
+        ("/Users/alice/x", "/Users/user/x"),
+        ("ether 0a:1b:2c:3d:4e:5f up", "ether 02:00:00:00:00:00 up"),
+        ("instance i-0abcdef1234567890 in vpc-0a1b2c3d", "instance i-0 in vpc-0"),
+        ("arn:aws:iam::123456789012:role/x", "arn:0"),
+        ("projects/my-project-17/zones", "projects/0/zones"),
+        ("HF=hf_abcdefghijklmnopqrstuvwx", "HF=TOKEN"),
+        ("https://bob:hunter2@example.com/x", "https://user@example.com/x"),
+        ("on gpu-box-7 as carol", "on host as user"),
+        ("0000:3b:00.0 and 570.124.06 and 9.10.2.21", "0000:3b:00.0 and 570.124.06 and 9.10.2.21"),
+        ("boot 0f4c6f5e-2d63-4c8f-9f0b-7f1c7e0a9d11", None),
+    ],
+)  # fmt: skip
+def test_names_are_replaced_wherever_they_stand(text: str, kept: str | None) -> None:
+    (found,) = replaced(text, hostname="gpu-box-7", user="carol")
+    if kept is None:
+        assert "0f4c6f5e" not in found
+    else:
+        assert found == kept
+
+
+def test_a_short_name_is_no_secret_and_root_is_nobody() -> None:
+    assert replaced("vm root pc", hostname="vm", user="root") == ["vm root pc"]
+
+
+def test_serials_stay_apart() -> None:
+    out = json.dumps({"gpus": [{"serial": "165462300001"}, {"serial": "165462300002"}, {"serial": "165462300001"}]})
+    document = {"schema": 1, "runs": [run(nvml.COMMAND, out)], "files": {}}
+    gpus = json.loads(redact(document)["runs"][0]["out"])["gpus"]
+    assert [gpu["serial"] for gpu in gpus] == ["1", "2", "1"]
+
+
+def test_an_image_keeps_no_variable_that_is_not_read() -> None:
+    argv = ("docker", "image", "inspect", "x:1")
+    config = {
+        "Env": ["CUDA_VERSION=12.6.3", "API_TOKEN=hunter2"],
+        "Labels": {"owner": "alice", "io.gpucheck.cuda": "12.6"},
+    }
+    out = json.dumps([{"Id": "sha256:1", "Architecture": "amd64", "Author": "alice", "Config": config}])
+    document = {"schema": 1, "runs": [run(argv, out)], "files": {}}
+    redacted = redact(document)
+    assert image.probe_of("x:1")(Recorded(redacted)) == image.probe_of("x:1")(Recorded(document))
+    assert [secret for secret in ("hunter2", "alice") if secret in json.dumps(redacted)] == []
