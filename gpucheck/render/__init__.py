@@ -9,7 +9,7 @@ from typing import cast
 from gpucheck.model import Report
 
 Render = Callable[[Sequence[Report]], str]
-FORMATS = ("terminal", "json")
+FORMATS = ("terminal", "json", "junit", "sarif", "prometheus", "github")
 
 
 def renderer(name: str) -> Render:

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from gpucheck.facts import System
 from gpucheck.model import Finding, Report, Severity, Status
+from gpucheck.render.wording import printable, sentence
 
 MARKS = {
     Status.PASS: ("✓", "green"),
@@ -25,15 +26,23 @@ SUBJECTS = {
     "pci": "PCI bus", "kernel": "Kernel", "driver": "Driver", "nvml": "NVML", "toolkit": "CUDA toolkit",
     "cudnn": "cuDNN", "docker": "Docker", "container_toolkit": "Container toolkit", "frameworks": "Frameworks",
     "system": "System", "run": "Run", "placement": "Placement", "training": "Training", "verdict": "Verdict",
-    "kernels": "Profiler", "gpu-use": "NVML, from outside", "control": "Control run", "timing": "Speed",
+    "image": "Image", "kernel_log": "Kernel log", "services": "Services",
+    "linker": "Libraries", "pcie": "PCIe", "packages": "Packages", "cloud": "Cloud",
+    "compute": "Active probe", "kernels": "Profiler", "gpu-use": "NVML, from outside", "control": "Control run",
+    "timing": "Speed",
 }  # fmt: skip
 PLAIN_WIDTH = 100
-MOST_NAMES = 6  # of the rules that wait for one cause
+IMPACTS = {"service": "restarts a service", "reboot": "needs a reboot", "data": "work or data are at risk"}
 
 
 def render(reports: Sequence[Report]) -> str:
     """In colour and at the terminal's width where stdout is one and NO_COLOR is not set; plain text otherwise."""
-    return page(_report(report) for report in reports)
+    return page(parts(reports))
+
+
+def parts(reports: Sequence[Report]) -> Iterable[RenderableType]:
+    """What the page is made of, for any console of Rich's."""
+    return map(_report, reports)
 
 
 def page(parts: Iterable[RenderableType]) -> str:
@@ -54,21 +63,20 @@ def _report(report: Report) -> RenderableType:
     cause = report.root_cause
     if cause:
         parts += [*_fix(report, cause), Text()]
-    waiting = [f for f in report.findings if f.because]
     subjects: dict[str, list[Finding]] = {}
     for finding in report.findings:
-        if not finding.because and (finding.rule != report.answer or finding.status is Status.SKIP):  # the headline
+        if finding.status is not Status.SKIP and finding.rule != report.answer:  # that one is the headline
             subjects.setdefault(finding.rule.split(".")[0], []).append(finding)
     for subject, group in subjects.items():
         parts += [Text(SUBJECTS.get(subject, subject), style="bold"), *map(_row, group)]
-    for root in dict.fromkeys(f.because for f in waiting):
-        names = [f.rule for f in waiting if f.because == root]
-        listed = ", ".join(names) if len(names) <= MOST_NAMES else f"{len(names)} rules"
-        parts += [Text(), _hanging("–", "dim", Text(f"not asked until {root} holds: {listed}", style="dim"))]
-    others = [f for f in report.of(Status.FAIL) if f is not cause and f.remedy]
+    others = [f for f in report.of(Status.FAIL) if f is not cause and (f.remedy or _waiting(report, f))]
     for finding in others:
         parts += [Text(), Text(f"also: {finding.rule}", style="bold"), *_fix(report, finding)]
     return Group(*parts, Text(), _count(report))
+
+
+def _waiting(report: Report, root: Finding) -> int:
+    return sum(finding.because == root.rule for finding in report.findings)
 
 
 def _headline(report: Report) -> Text:
@@ -81,26 +89,34 @@ def _headline(report: Report) -> Text:
 
 
 def _fix(report: Report, finding: Finding) -> list[RenderableType]:
-    if not finding.remedy:
-        return []
-    system = report.facts.known.get(System)
-    lines = [Text("fix: ", style="bold").append(printable(finding.remedy.text), style="not bold")]
-    commands = finding.remedy.commands_for(system.os_family if system else None)
-    # Never wrapped: what is pasted must be whole.
-    lines += [Text(f"  $ {printable(command)}", style="cyan", no_wrap=True, overflow="ignore") for command in commands]
-    if finding.remedy.url:
-        lines.append(Text(f"  see {finding.remedy.url}", no_wrap=True, overflow="ignore"))
-    lines.append(Text(f"  then: {finding.remedy.verify} · why: gpucheck explain {finding.rule}", style="dim"))
-    return list(lines)
+    lines: list[RenderableType] = []
+    remedy, system = finding.remedy, report.facts.known.get(System)
+    if remedy:
+        lines.append(Text("fix: ", style="bold").append(printable(remedy.text), style="not bold"))
+        # Never wrapped: what is pasted must be whole.
+        lines += [
+            Text(f"  $ {printable(command)}", style="cyan", no_wrap=True, overflow="ignore")
+            for command in remedy.commands_for(system.os_family if system else None)
+        ]
+        if remedy.precondition:
+            lines.append(Text(f"  needs: {printable(remedy.precondition)}"))
+        if IMPACTS.get(remedy.impact):
+            lines.append(Text(f"  impact: {IMPACTS[remedy.impact]}"))
+        if remedy.url:
+            lines.append(Text(f"  see {remedy.url}", no_wrap=True, overflow="ignore"))
+        lines.append(Text(f"  then: {remedy.verify} · why: gpucheck explain {finding.rule}", style="dim"))
+    if number := _waiting(report, finding):
+        text = f"{number} further rule{'s wait' if number > 1 else ' waits'} on this"
+        lines.append(_hanging("–", "dim", Text(text, style="dim")))
+    return lines
 
 
 def _row(finding: Finding) -> RenderableType:
     mark, style = MARKS[finding.status]
     if finding.status is Status.FAIL and finding.severity is not Severity.ERROR:
         mark, style = "!", "yellow"
-    message = finding.message + (f" ({', '.join(finding.affects)})" if finding.affects else "")
     title = Text(finding.title, style="dim" if finding.status is Status.SKIP else "")
-    return _hanging(mark, style, title.append(f": {printable(message)}", style="dim"))
+    return _hanging(mark, style, title.append(f": {sentence(finding)}", style="dim"))
 
 
 def _hanging(mark: str, style: str, text: Text) -> RenderableType:
@@ -111,16 +127,11 @@ def _hanging(mark: str, style: str, text: Text) -> RenderableType:
     return Padding(row, (0, 0, 0, 2))
 
 
-def printable(text: str) -> str:
-    """What came from a machine cannot steer the terminal."""
-    return "".join(char if char.isprintable() else " " for char in text)
-
-
 def _count(report: Report) -> Text:
     failed, warned = report.of(Status.FAIL, Severity.ERROR), report.of(Status.FAIL, Severity.WARNING, Severity.NOTE)
     counts = {
         "hold": len(report.of(Status.PASS)), "failed": len(failed), "to look at": len(warned),
-        "unknown": len(report.of(Status.UNKNOWN)), "skipped": len(report.of(Status.SKIP)),
+        "unknown": len(report.of(Status.UNKNOWN)), "did not apply or wait": len(report.of(Status.SKIP)),
     }  # fmt: skip
     text = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
     return Text(f"{text} · exit code {report.exit_code}", style="dim")

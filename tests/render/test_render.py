@@ -84,7 +84,7 @@ def test_terminal_puts_the_cause_and_its_fix_first() -> None:
     assert lines[1] == "no: message of driver.module-loaded"
     assert lines[3:6] == ["fix: install it", "  $ apt install x", "  see https://example.com/x"]
     page = "\n".join(lines)
-    assert "not asked until driver.module-loaded holds: nvml.answers" in page
+    assert "1 further rule waits on this" in page
     assert "also: docker.reachable" in page
     assert "(/run/docker.sock)" in page
     assert "exit code 1" in lines[-1]
