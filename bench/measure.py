@@ -1,4 +1,4 @@
-"""What gpucheck itself costs: doctor, --version, the placement parser, its fuzzing.
+"""What gpucheck itself costs: doctor, also with many GPUs, --version, the placement parser, its fuzzing.
 
 usage: scripts/bench cost [--torch PYTHON]     PYTHON: an interpreter that has torch, for its collect_env
 """
@@ -15,7 +15,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+import tomllib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.progress import track
@@ -24,6 +25,7 @@ from bench import rows
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "tests" / "witnesses" / "samples"
+FAKENVML = ROOT / "tests" / "fakenvml"
 MILLION = 1_000_000
 ROUNDS = 15
 
@@ -37,6 +39,38 @@ def interleaved(commands: dict[str, Sequence[str]], rounds: int) -> dict[str, fl
             subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
             times[name].append(time.perf_counter() - started)
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def on_gpus(folder: Path, gpus: int, command: Sequence[str]) -> Sequence[str]:
+    """The command on a fake H100x8 with that many GPUs, which tests/fakenvml/build.py has built into the folder."""
+    from tests.conftest import flat
+
+    table = dict(flat(tomllib.loads((FAKENVML / "profiles" / "h100x8.toml").read_text())))
+    for n in range(gpus):
+        own = {"uuid": f"GPU-{n:08x}", "serial": n, "minor": n, "pci_bus_id": f"00000000:{n + 1:02X}:00.0"}
+        table |= {f"gpu.{n}.{key}": str(value) for key, value in own.items()}
+    profile = folder / f"h100x{gpus}"
+    profile.write_text("".join(f"{key}={value}\n" for key, value in {**table, "count": str(gpus)}.items()))
+    return ("env", f"LD_LIBRARY_PATH={folder}", f"FAKE_NVML_PROFILE={profile}", *command)
+
+
+def many_gpus(add: Callable[..., None], doctor: Sequence[str]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run([sys.executable, FAKENVML / "build.py", folder], check=True)
+        eight, most = (on_gpus(Path(folder), gpus, doctor) for gpus in (8, 64))
+        times = interleaved({"8 GPUs": eight, "64 GPUs": most, "none": doctor}, ROUNDS)
+        cost = (times["64 GPUs"] - times["8 GPUs"]) / 56 * 1000
+        told = ("scripts/bench", "cost")
+        add(
+            "doctor on a fake H100x8, wall", times["8 GPUs"], "s", "doctor without a GPU", times["none"], "<= 1.0", told
+        )
+        add(
+            "doctor on 64 fake H100, wall", times["64 GPUs"], "s", "doctor without a GPU", times["none"], "<= 1.0", told
+        )
+        add("doctor, cost of a GPU", cost, "ms", "from 8 to 64", None, "small", told)
+        memory = {name: peak_kib(command) / 1024 for name, command in (("8", eight), ("64", most))}
+        add("doctor on a fake H100x8, peak memory", memory["8"], "MiB", "largest process", None, "<= 80", told)
+        add("doctor on 64 fake H100, peak memory", memory["64"], "MiB", "largest process", None, "<= 80", told)
 
 
 def peak_kib(command: Sequence[str]) -> int:
@@ -107,6 +141,7 @@ def main() -> None:
             "< 1 (ratio)", doctor)  # fmt: skip
     memory = peak_kib(doctor) / 1024
     row("doctor, peak memory", memory, "MiB", "python -c pass", peak_kib(nothing) / 1024, "<= 60", doctor)
+    many_gpus(row, doctor)
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log"
         write_log(log)

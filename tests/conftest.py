@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from gpucheck import environments, recipes
+from gpucheck.cli import app
 from gpucheck.cli.verify import cache_folder
 from gpucheck.host import CannotLook, Result
 
@@ -70,6 +71,48 @@ def fake_nvml(
         new.replace(path)
         monkeypatch.setenv("FAKE_NVML_PROFILE", str(path))
         monkeypatch.setenv("LD_LIBRARY_PATH", str(fakenvml_folder))
+
+    return use
+
+
+# --- fake CUDA: a libcuda.so.1 that works in the host's memory (tests/fakecuda/fakecuda.c) ---
+
+FAKECUDA = Path(__file__).parent / "fakecuda" / "fakecuda.c"
+CUDA_FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-soname,libcuda.so.1")
+
+
+@pytest.fixture(scope="session")
+def fakecuda_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    if shutil.which("cc") is None:
+        pytest.skip("no C compiler (cc), so no work was given to a fake GPU")
+    folder = tmp_path_factory.mktemp("fakecuda")
+    command = ["cc", *CUDA_FLAGS, "-o", str(folder / "libcuda.so.1"), str(FAKECUDA)]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return folder
+
+
+FakeCuda = Callable[..., None]
+
+
+@pytest.fixture
+def fake_cuda(
+    fakecuda_folder: Path,
+    fakenvml_folder: Path,
+    fake_nvml: Callable[[str, Mapping[str, object]], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> FakeCuda:
+    """A function (profile, changes of it, lines for the fake CUDA): a fake NVML's machine, its GPUs able to work."""
+
+    def use(profile: str, nvml: Mapping[str, object] | None = None, **cuda: object) -> None:
+        fake_nvml(profile, nvml or {})
+        table = dict(flat(tomllib.loads((FAKENVML / "profiles" / f"{profile}.toml").read_text())))
+        table = {key: value for key, value in table.items() if key == "count" or key.endswith(".uuid")}
+        lines = {**table, **{key.replace("__", "."): value for key, value in cuda.items()}}
+        (tmp_path / "fakecuda-profile").write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+        monkeypatch.setenv("FAKE_CUDA_PROFILE", str(tmp_path / "fakecuda-profile"))
+        monkeypatch.setenv("LD_LIBRARY_PATH", f"{fakenvml_folder}:{fakecuda_folder}")
 
     return use
 
@@ -163,3 +206,21 @@ def cifar10(tmp_path_factory: pytest.TempPathFactory) -> Path | None:
     folder = tmp_path_factory.mktemp("cifar10")
     subprocess.run([sys.executable, str(unpack), str(folder)], check=True)
     return folder
+
+
+# --- the command line, in this process ---
+
+Gpucheck = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def gpucheck(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Gpucheck:
+    """A function (arguments) to exit code, stdout and stderr."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(*arguments: str | Path) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["gpucheck", *map(str, arguments)])
+        code = app.run()
+        return code, *capfd.readouterr()
+
+    return run

@@ -8,7 +8,8 @@ from types import FrameType
 
 from gpucheck import __version__
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+WINDOWS = "gpucheck: this is Windows: use it inside WSL2 (`wsl --install`), where Windows' own driver serves Linux\n"
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 def main() -> None:
@@ -16,6 +17,9 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:  # before the imports: this must be instant
         sys.stdout.write(f"gpucheck {__version__}\n")
         return
+    if sys.platform.startswith("win"):
+        sys.stderr.write(WINDOWS)
+        sys.exit(2)
     end_on_signals()
     from gpucheck.cli.app import run
 

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from gpucheck import __version__
-from gpucheck.cli import Interrupted, build, doctor, explain, images, pack, prove, verify
+from gpucheck.cli import Interrupted, build, diff, doctor, explain, images, pack, prove, verify
 from gpucheck.cli.screen import complain
 from gpucheck.model import Failure
 
@@ -30,6 +30,7 @@ app = typer.Typer(
     help="Is the GPU stack right, give me an image that fits, and did it really run on the GPU.",
 )  # fmt: skip
 app.command()(doctor.doctor)
+app.command()(diff.diff)
 app.command()(build.build)
 app.command()(verify.verify)
 app.command()(prove.prove)

@@ -119,7 +119,7 @@ def _block(image: Built, book: Mapping[str, Recipe], fit: Fit) -> RenderableType
     from rich.text import Text
 
     from gpucheck import built
-    from gpucheck.render.terminal import printable
+    from gpucheck.render.wording import printable
 
     rows = Table.grid(padding=(0, 1))
     rows.add_column(width=1)

@@ -25,6 +25,7 @@ def one_of(*choices: str) -> Callable[[str], str]:
 
 
 Format = Annotated[str, typer.Option(help=f"How to print the report: {', '.join(FORMATS)}.", callback=one_of(*FORMATS))]
+Output = Annotated[Path | None, typer.Option(help="Write the report to this file instead.", metavar="FILE")]
 Only = Annotated[
     list[str] | None, typer.Option(help="Only these rules and what they rest on: an id or its start. Repeatable.")
 ]

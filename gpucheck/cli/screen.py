@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpucheck.model import Report, Say
+from gpucheck.model import Failure, Report, Say
 from gpucheck.render import renderer
 
 if TYPE_CHECKING:
@@ -20,11 +20,22 @@ def complain(sentence: str, tip: str | None) -> None:
     sys.stderr.write(f"gpucheck: {sentence}\n" + (f"tip: {tip}\n" if tip else ""))
 
 
-def show(report: Report, format: str, strict: bool) -> int:
-    """Print the report; its exit code."""
+def show(report: Report, format: str, strict: bool, output: Path | None = None) -> int:
+    """Print the report, or write it to a file; its exit code."""
     report = replace(report, strict=strict)
-    sys.stdout.write(renderer(format)([report]))
+    give(renderer(format)([report]), output)
     return report.exit_code
+
+
+def give(text: str, output: Path | None) -> None:
+    """To stdout, or to a file: whole or not at all. Raises Failure."""
+    if output is None:
+        sys.stdout.write(text)
+        return
+    try:
+        write_whole(output, text)
+    except OSError as error:
+        raise Failure(f"{output} cannot be written: {error.strerror}", "give another file") from error
 
 
 @contextmanager

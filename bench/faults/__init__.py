@@ -1,0 +1,1 @@
+"""Faults on purpose: every NVML function and every file and command of the recorded machines, failing in every way."""
