@@ -34,11 +34,11 @@ def header() -> str:
     return "".join(f"#define {line}\n" for line in lines)
 
 
-def compile_into(folder: Path) -> subprocess.CompletedProcess[str]:
+def compile_into(folder: Path, source: Path = SOURCE) -> subprocess.CompletedProcess[str]:
     """Expects bindings.h in the folder."""
     command = [
         "cc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-Wl,-soname,libnvidia-ml.so.1",
-        f"-I{folder}", "-o", str(folder / "libnvidia-ml.so.1"), str(SOURCE),
+        f"-I{folder}", "-o", str(folder / "libnvidia-ml.so.1"), str(source),
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True)
 
