@@ -212,10 +212,13 @@ class Compat:
     def gpus(self, pci: Pci | None, nvml: Nvml | None) -> dict[str, Version]:
         """Label and compute capability of the GPUs here, by NVML or else by the bus. Unknown ones are left out."""
         found: list[tuple[str, Version | None]] = []
+        on_bus = {gpu.address: gpu.device_id for gpu in own_gpus(pci)} if pci else {}
         if nvml and nvml.gpus:
+            named = {gpu.pci_address for gpu in nvml.gpus if gpu.compute_capability}
             found = [(f"GPU {gpu.index} ({gpu.name or 'no name'})", gpu.compute_capability) for gpu in nvml.gpus]
-        elif pci:
-            found = [(f"the GPU at {gpu.address}", self.capability_of_device(gpu.device_id)) for gpu in own_gpus(pci)]
+            silent = any(gpu.compute_capability is None for gpu in nvml.gpus)  # one that is lost is still on the bus
+            on_bus = {address: device for address, device in on_bus.items() if silent and address not in named}
+        found += [(f"the GPU at {address}", self.capability_of_device(device)) for address, device in on_bus.items()]
         return {label: capability for label, capability in found if capability is not None}
 
 

@@ -25,8 +25,9 @@ WORDS: Mapping[str, tuple[Any, ...]] = {
     "fabric_status": ("SUCCESS", "NOT_SUPPORTED"),
     "throttle_reasons": ((), ("hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"), ("sw_power_cap",)),
 }
-# What is known from elsewhere too: of a wheel whose own word on its CUDA is gone, the tables have it.
-ELSEWHERE = (("packages", "cuda"),)
+# What is known from elsewhere too: of a wheel whose own word on its CUDA is gone the tables have it, of a GPU whose
+# compute capability is gone the bus, of a driver that /proc does not name NVML.
+ELSEWHERE = (("packages", "cuda"), ("packages", "cpu_only"), ("gpus", "compute_capability"), ("version",))
 NUMBERS = (0, 1, 2, 5, 64, 95, 513, 10**4, 10**7)
 
 

@@ -63,8 +63,10 @@ class Readings:
 
     def close(self) -> None:
         assert self._child.stdin
+        assert self._child.stdout
         self._child.stdin.close()
         self._child.wait()
+        self._child.stdout.close()
 
 
 def codes() -> dict[str, int]:
@@ -103,7 +105,8 @@ def _profile(
             answer = read({**table, **changes})
             after = rest | Facts(known={Nvml: codec.load(Nvml, answer["nvml"])})
             # Another number than before is an answer; only one that is gone can make a pass false.
-            examine(tally, f"{name}, {case}", before if "ret." in str(changes) else after, found, after)
+            same = before if "ret." in str(changes) else after
+            examine(tally, f"{name}, {case}", same, found if same is before else judge(after), after)
     finally:
         read.close()
     done(f"{name}: {tally.runs} readings")

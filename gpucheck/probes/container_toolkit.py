@@ -13,6 +13,7 @@ from gpucheck.host import CannotLook, Host
 from gpucheck.probes.files import library_version, present
 
 DAEMON_JSON = "/etc/docker/daemon.json"
+MOST_SPECS = 256  # a machine has a handful
 CDI_FOLDERS = ("/etc/cdi", "/var/run/cdi")  # the CDI specification's own default
 CONFIG = "/etc/nvidia-container-runtime/config.toml"
 DEEPEST = 50  # levels in a CDI spec, which has seven
@@ -88,7 +89,10 @@ def kept_config(text: str) -> str:
 
 def _spec_paths(host: Host) -> list[str]:
     names = [(folder, name) for folder in CDI_FOLDERS for name in (host.read(folder) or "").splitlines()]
-    return [f"{folder}/{name}" for folder, name in names if name.endswith((".json", ".yaml"))]
+    paths = [f"{folder}/{name}" for folder, name in names if name.endswith((".json", ".yaml"))]
+    if len(paths) > MOST_SPECS:
+        raise CannotLook(f"there are {len(paths)} CDI specs, more than {MOST_SPECS} are not read")
+    return paths
 
 
 def _spec(host: Host, path: str) -> dict[str, Any] | str:

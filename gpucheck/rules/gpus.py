@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from gpucheck.facts import Gpu, Version
 from gpucheck.model import Remedy
 
+HANDLE = "nvmlDeviceGetHandleByIndex"
 RESET = (
     "end what runs on it, then `sudo nvidia-smi --gpu-reset -i N` with the GPU's number; GPUs of one NVSwitch board "
     "are reset together, without -i; where a reset is refused, restart the machine"
@@ -27,9 +28,9 @@ def names(gpus: Iterable[Gpu]) -> tuple[str, ...]:
 
 
 def untold(gpus: Iterable[Gpu], *calls: str) -> str | None:
-    """What was asked and not answered, of the first GPU where one of these failed."""
+    """What was asked and not answered, of the first GPU where one of these failed, or all: it gave no handle."""
     for gpu in gpus:
-        error = next((error for error in gpu.errors if error.call.startswith(calls)), None)
+        error = next((error for error in gpu.errors if error.call.startswith((*calls, HANDLE))), None)
         if error:
             return f"GPU {gpu.index}: {error.call} gives {error.code} ({error.name})"
     return None

@@ -608,7 +608,7 @@ static int processes(const char *value, u32 *count, c_nvmlProcessInfo_v2_t *out)
     u32 n = 0, room = *count;
     for (const char *at = value; at && *at; at += strcspn(at, " "), at += strspn(at, " ")) {
         if (out && n < room) {
-            const char *bytes = strchr(at, ':') + 1;
+            const char *colon = strchr(at, ':'), *bytes = colon ? colon + 1 : "-"; /* "pid:bytes", or a pid alone */
             u64 used = *bytes == '-' ? ~0ULL : strtoull(bytes, NULL, 0);
             out[n] = (c_nvmlProcessInfo_v2_t){(u32)strtoul(at, NULL, 10), used, ~0U, ~0U};
         }
