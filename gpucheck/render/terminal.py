@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -68,7 +69,7 @@ def _report(report: Report) -> RenderableType:
         if finding.status is not Status.SKIP and finding.rule != report.answer:  # that one is the headline
             subjects.setdefault(finding.rule.split(".")[0], []).append(finding)
     for subject, group in subjects.items():
-        parts += [Text(SUBJECTS.get(subject, subject), style="bold"), *map(_row, group)]
+        parts += [Text(SUBJECTS.get(subject, subject), style="bold"), *_rows(group)]
     others = [f for f in report.of(Status.FAIL) if f is not cause and (f.remedy or _waiting(report, f))]
     for finding in others:
         parts += [Text(), Text(f"also: {finding.rule}", style="bold"), *_fix(report, finding)]
@@ -109,6 +110,18 @@ def _fix(report: Report, finding: Finding) -> list[RenderableType]:
         text = f"{number} further rule{'s wait' if number > 1 else ' waits'} on this"
         lines.append(_hanging("–", "dim", Text(text, style="dim")))
     return lines
+
+
+def _rows(group: Sequence[Finding]) -> Iterator[RenderableType]:
+    """A row each; one for all that could not be judged for the same reason, at the place of the first."""
+    reasons = Counter(finding.message for finding in group if finding.status is Status.UNKNOWN)
+    for finding in group:
+        if finding.status is not Status.UNKNOWN or reasons[finding.message] == 1:
+            yield _row(finding)
+        elif number := reasons.pop(finding.message, 0):
+            mark, style = MARKS[Status.UNKNOWN]
+            title = Text(f"{number} rules could not be judged")
+            yield _hanging(mark, style, title.append(f": {sentence(finding)}", style="dim"))
 
 
 def _row(finding: Finding) -> RenderableType:

@@ -4,7 +4,7 @@ nvidia-smi says "Pending: Yes" under Remapped Rows, the kernel log Xid 63. Work 
 """
 
 from gpucheck.facts import Nvml
-from gpucheck.model import Outcome, Remedy, Rule, Severity, bad, ok, skip, unsure
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 from gpucheck.rules.gpus import RESET, names, untold, which
 from gpucheck.rules.scope import count
 
@@ -28,7 +28,6 @@ RULE = Rule(
     id="nvml.no-row-remap-pending",
     title="No row remapping of GPU memory waits for a reset",
     judge=judge,
-    severity=Severity.WARNING,
     after=("nvml.answers", "nvml.memory-repairable", "nvml.no-recovery-needed"),
     remedy=Remedy(
         text=f"when its work allows: {RESET}",

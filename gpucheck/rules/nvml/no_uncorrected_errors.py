@@ -4,7 +4,7 @@ Counted since the driver was loaded. What a GPU had in the years before is histo
 """
 
 from gpucheck.facts import Nvml
-from gpucheck.model import Outcome, Remedy, Rule, Severity, bad, ok, skip, unsure
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 from gpucheck.rules.gpus import RESET, names, untold, which
 from gpucheck.rules.scope import count
 
@@ -33,7 +33,6 @@ RULE = Rule(
     id="nvml.no-uncorrected-errors",
     title="GPU memory has had no uncorrected error",
     judge=judge,
-    severity=Severity.WARNING,
     after=(
         "nvml.answers",
         "nvml.memory-repairable",
