@@ -68,6 +68,6 @@ def parse_stat(text: str) -> dict[str, Entry]:
             device = DeviceNode(path=path, major=int(major, 16), minor=int(minor, 16), mode=mode, group=group)
             found[path] = Entry(int(raw, 16), device if stat.S_ISCHR(int(raw, 16)) else None)
             int(mode, 8)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:  # a mode of more digits than C has
             raise CannotLook(f"what stat says cannot be read: {line[:80]}") from error
     return found

@@ -159,7 +159,7 @@ def _jetson(host: Host, kernel: str) -> str | None:
 
 
 def _container(host: Host, mounts: str) -> str | None:
-    mounted = {line.split()[1] for line in mounts.splitlines() if line.count(" ") > 1}
+    mounted = {words[1] for line in mounts.splitlines() if len(words := line.split()) > 1}
     if "/dev/termination-log" in mounted:  # every container of a pod has it
         return "kubernetes"
     if host.read("/run/.containerenv") is not None:
