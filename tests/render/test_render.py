@@ -118,3 +118,18 @@ def test_a_command_is_whole_on_a_narrow_terminal(monkeypatch: pytest.MonkeyPatch
 def test_a_path_in_a_command_cannot_steer_the_terminal() -> None:
     remedy = Remedy(text="look at \x1b[31mit", commands={"": ("cat '/etc/cdi/\x1b[2Jx.yaml'",)})
     assert "\x1b" not in renderer("terminal")([report(finding("pci.gpu-present", Status.FAIL, remedy=remedy))])
+
+
+def test_terminal_tells_one_reason_once() -> None:
+    """A GPU that gave no answer leaves many rules unknown for one reason."""
+    many = [finding(f"nvml.rule-{n}", Status.UNKNOWN, message="GPU 3: lost") for n in range(3)]
+    page = renderer("terminal")([report(*many, finding("nvml.other", Status.UNKNOWN, message="else"))])
+    assert "? 3 rules could not be judged: GPU 3: lost" in page
+    assert page.count("GPU 3: lost") == 2  # in the verdict too
+    assert "title of nvml.other: else" in page
+
+
+def test_terminal_says_what_a_fix_needs_and_does() -> None:
+    remedy = Remedy(text="restart it", impact="service", precondition="it is installed")
+    page = renderer("terminal")([report(finding("docker.reachable", Status.FAIL, remedy=remedy))])
+    assert "  needs: it is installed\n  impact: restarts a service\n" in page
