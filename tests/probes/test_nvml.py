@@ -122,6 +122,11 @@ def test_lost_gpu_does_not_hide_its_siblings(look: Look) -> None:
     assert all(gpu.errors == () and gpu.memory_total_bytes == 23034 * MIB for gpu in others)
 
 
+def test_a_gpu_without_a_handle_is_not_one_that_has_nothing(look: Look) -> None:
+    seen = look("h100x8", {"ret.nvmlDeviceGetHandleByIndex_v2.1": 3})
+    assert seen.gpus[1] == Gpu(index=1, errors=(error("nvmlDeviceGetHandleByIndex", 3, "NOT_SUPPORTED"),))
+
+
 def test_gpu_lost_halfway_costs_only_what_was_asked_after(look: Look) -> None:
     changes = {f"ret.{call}.5": 15 for call in ("nvmlDeviceGetTemperatureV", "nvmlDeviceGetNvLinkState")}
     seen = look("h100x8", changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from gpucheck.facts import Gpu, Nvml, Version
-from gpucheck.probes.nvml.ask import NOT_TEXT, Ask
+from gpucheck.probes.nvml.ask import NOT_SUPPORTED, NOT_TEXT, Ask
 from gpucheck.probes.nvml.gpu import read_gpu
 
 MOST_GPUS = 256  # a count beyond that is garbage, and each would be asked
@@ -45,6 +45,8 @@ def read_with(binding: ModuleType) -> Nvml:
 def _gpu(binding: ModuleType, index: int) -> Gpu:
     ask = Ask(binding)
     handle = ask("nvmlDeviceGetHandleByIndex", index)
+    if handle is None and not ask.errors:  # a GPU of which there is no handle is no GPU that lacks one
+        ask.errors.append(ask.error("nvmlDeviceGetHandleByIndex", NOT_SUPPORTED))
     return Gpu(index=index, errors=tuple(ask.errors)) if handle is None else read_gpu(ask, index, handle)
 
 
