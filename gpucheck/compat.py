@@ -216,8 +216,9 @@ class Compat:
         if nvml and nvml.gpus:
             named = {gpu.pci_address for gpu in nvml.gpus if gpu.compute_capability}
             found = [(f"GPU {gpu.index} ({gpu.name or 'no name'})", gpu.compute_capability) for gpu in nvml.gpus]
-            silent = any(gpu.compute_capability is None for gpu in nvml.gpus)  # one that is lost is still on the bus
-            on_bus = {address: device for address, device in on_bus.items() if silent and address not in named}
+            # One that is lost is still on the bus, where it can be told from the others by their addresses.
+            lost = any(gpu.compute_capability is None for gpu in nvml.gpus) and None not in named
+            on_bus = {address: device for address, device in on_bus.items() if lost and address not in named}
         found += [(f"the GPU at {address}", self.capability_of_device(device)) for address, device in on_bus.items()]
         return {label: capability for label, capability in found if capability is not None}
 

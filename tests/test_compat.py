@@ -188,6 +188,8 @@ def test_the_gpus_here_are_nvmls_or_else_the_buss() -> None:
     pci = Pci(gpus=tuple(devices), nvswitches=())
     nvml = Nvml(gpus=(Gpu(index=0, name="H100", compute_capability=V("9.0")), Gpu(index=1)))
     assert list(C.gpus(pci, nvml).values()) == [V("9.0")]
+    told = replace(nvml, gpus=(replace(nvml.gpus[0], pci_address="0000:01:00.0"), Gpu(index=1)))
+    assert list(C.gpus(pci, told).values()) == [V("9.0"), V("7.5")], "the bus tells of the one that NVML lost"
     assert C.gpus(pci, Nvml()) == C.gpus(pci, None) == {"the GPU at 0000:00:00.0": V("7.5")}
     assert C.gpus(None, None) == {}
 
