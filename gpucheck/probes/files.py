@@ -31,7 +31,9 @@ def libraries(host: Host, sonames: Sequence[str], folders: Sequence[str] = LIBRA
 
 
 def parse_libraries(text: str) -> tuple[Library, ...]:
-    """Real paths, one a line."""
+    """Real paths, one a line. Raises CannotLook where a line is none."""
+    if strange := next((line for line in text.splitlines() if not line.startswith("/")), None):
+        raise CannotLook(f"what readlink says cannot be read: {strange[:80]}")
     return tuple(Library(path=path, version=library_version(path)) for path in dict.fromkeys(text.splitlines()))
 
 
@@ -54,6 +56,8 @@ def present(host: Host, paths: Iterable[str]) -> dict[str, Entry | None]:
     result = host.run(("stat", "-L", "-c", STAT_FORMAT, *asked))
     if result.code == NO_SUCH_COMMAND:
         raise CannotLook("there is no stat command here")
+    if not result.out and not result.err:  # each path is told, on one stream or the other
+        raise CannotLook("stat said nothing")
     unseen = [line for line in result.err.splitlines() if not line.endswith(NOT_THERE)]
     hidden = (path for path in asked if any(f"'{path}'" in line for line in unseen))
     return {**dict.fromkeys(hidden), **parse_stat(result.out)}

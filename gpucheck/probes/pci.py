@@ -42,8 +42,16 @@ def nvidia_devices(host: Host) -> dict[str, dict[str, str]]:
             return {}  # WSL hands a GPU over as /dev/dxg, never on this bus
         raise CannotLook("this system shows no PCI bus (there is no /sys/bus/pci)")
     addresses = re.findall(r"^[0-9a-f]{4,8}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]$", listing, re.MULTILINE)
-    uevents = {address: parse_uevent(_text(host, address, "uevent") or "") for address in addresses}
+    uevents = {address: _uevent(host, address) for address in addresses}
     return {a: uevent for a, uevent in uevents.items() if uevent.get("PCI_ID", "").upper().startswith(f"{NVIDIA}:")}
+
+
+def _uevent(host: Host, address: str) -> dict[str, str]:
+    """Of a device that has gone meanwhile nothing. Raises CannotLook where it cannot be told what a device is."""
+    text = host.read(f"{DEVICES}/{address}/uevent")
+    if text and "PCI_ID=" not in text:
+        raise CannotLook(f"what {address} on the PCI bus is cannot be read")
+    return parse_uevent(text or "")
 
 
 def _device(address: str, uevent: dict[str, str]) -> PciDevice:

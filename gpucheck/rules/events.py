@@ -92,8 +92,9 @@ def unsaid(message: str, log: KernelLog, nvml: Nvml | None, pci: Pci | None) -> 
 
 def forgotten(log: KernelLog) -> str:
     """ ", which starts 20 h after the boot" as the end of a sentence, where it does."""
-    starts = log.starts_s or 0.0
-    return f", which starts {ago(starts)} after the boot" if starts > FORGOTTEN else ""
+    if log.starts_s is None:
+        return ", which gives no times"
+    return f", which starts {ago(log.starts_s)} after the boot" if log.starts_s > FORGOTTEN else ""
 
 
 def gpus(events: Iterable[LogEvent]) -> tuple[str, ...]:
