@@ -45,6 +45,8 @@ def probe(host: Host) -> System:
     memory = parse_memory(host.read("/proc/meminfo") or "")
     mounts = host.read("/proc/mounts") or ""
     arch = host.run(("uname", "-m")).out.strip()
+    if not re.fullmatch(r"[\w.-]{1,30}", arch, re.ASCII) or not re.fullmatch(r"[\w.+~-]{1,100}", kernel, re.ASCII):
+        raise CannotLook("what this system calls itself (uname) cannot be read")
     variables = environment(host)
     vendor, product = (_line(host, f"{DMI}/{name}") for name in ("sys_vendor", "product_name"))
     return System(
