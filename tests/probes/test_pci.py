@@ -52,7 +52,7 @@ def test_another_makers_gpu_and_a_device_that_just_went_away(machine: Machine) -
 
 
 def test_a_device_that_cannot_be_told_may_be_a_gpu(machine: Machine) -> None:
-    with pytest.raises(CannotLook, match="0000:04:00.0"):
+    with pytest.raises(CannotLook, match=r"0000:04:00\.0"):
         pci.probe(machine(bus(**{"0000:04:00.0": "torn"})))
 
 
