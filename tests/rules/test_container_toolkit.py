@@ -147,6 +147,25 @@ def test_a_spec_is_written_again_only_where_the_tool_is(judged: Callable[..., Fi
     assert without.commands_for("debian") == ()
 
 
+def test_a_toolkit_that_left_its_spec_behind_is_installed_again(judged: Callable[..., Finding]) -> None:
+    left = replace(with_spec(missing_paths=("/usr/bin/nvidia-cdi-hook",)), version=None)
+    remedy = judged("container_toolkit.cdi-fresh", SYSTEM, left, DRIVER).remedy
+    assert remedy
+    *install, generate = remedy.commands_for("debian")
+    assert install[-1] == "sudo apt-get install -y nvidia-container-toolkit"
+    assert generate == "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
+
+
+@pytest.mark.parametrize(("docker", "restarted"), [(DOCKER, True), (None, False)])
+def test_a_toolkit_is_registered_with_a_docker_at_work(
+    judged: Callable[..., Finding], docker: Docker | None, restarted: bool
+) -> None:
+    remedy = judged("container_toolkit.installed", SYSTEM, NONE, *([docker] if docker else [])).remedy
+    assert remedy
+    assert ("sudo systemctl restart docker" in remedy.commands_for("debian")) is restarted
+    assert remedy.impact == ("service" if restarted else "none")
+
+
 def test_a_spec_that_cannot_be_read_is_looked_at_and_not_overwritten(judged: Callable[..., Finding]) -> None:
     torn = with_spec(path="/etc/cdi/my nvidia.yaml", error="not YAML (line 3)", kind=None)
     remedy = judged("container_toolkit.cdi-fresh", SYSTEM, torn, DRIVER).remedy

@@ -247,6 +247,7 @@ def test_rule(judged: Callable[..., Finding], rule: str, facts: tuple[Any, ...],
         ("ubuntu", "debian", T4, "ubuntu-drivers install"),
         ("debian", "debian", T4, "nvidia-driver"),
         ("linuxmint", "debian", T4, None),
+        ("fedora", "rhel", T4, "akmod-nvidia xorg-x11-drv-nvidia-cuda"),
         ("rocky", "rhel", T4, None),
         ("arch", "arch", T4, "nvidia-open"),
         ("arch", "arch", V100, None),  # not for the open module
@@ -264,6 +265,7 @@ def test_the_driver_is_installed_as_the_distribution_does(
     commands = " ".join(remedy.commands_for(family))
     assert command in commands if command else not commands
     assert ("non-free" in remedy.text) is (os_id == "debian")
+    assert ("RPM Fusion" in (remedy.precondition or "")) is (os_id == "fedora")
 
 
 def test_in_a_container_the_host_must_act(judged: Callable[..., Finding]) -> None:

@@ -299,10 +299,11 @@ def test_what_is_wrong_is_what_is_put_right(
 
 
 @pytest.mark.parametrize("docker", [DOCKER, ROOTLESS, PODMAN])
-def test_no_command_of_a_toolkit_that_is_not_here(judged: Callable[..., Finding], docker: Docker) -> None:
+def test_a_toolkit_that_is_not_here_is_installed_and_not_called(judged: Callable[..., Finding], docker: Docker) -> None:
     remedy = judged("container_toolkit.gpus-injectable", SYSTEM, docker, replace(TOOLKIT, version=None), NEITHER).remedy
     assert remedy
-    assert remedy.commands_for("debian") == ()
+    assert remedy.commands_for("rhel")[-1] == "sudo dnf install -y nvidia-container-toolkit"
+    assert not any("nvidia-ctk" in command for command in remedy.commands_for("debian"))
     assert "install the NVIDIA Container Toolkit" in remedy.text
 
 

@@ -111,6 +111,18 @@ def test_the_module_is_built_as_the_distribution_does(judged: Callable[..., Find
     assert "sudo dkms autoinstall" not in remedy.commands_for("debian"), "there may be no source to build"
 
 
+@pytest.mark.parametrize(("signer", "again"), [(None, True), ("DKMS module signing key", False)])
+def test_to_enrol_a_key_does_not_sign_what_is_unsigned(
+    judged: Callable[..., Finding], signer: str | None, again: bool
+) -> None:
+    kernel = replace(KERNEL, secure_boot=True, module_signer=signer, enrolled=("Canonical Ltd.",))
+    finding = judged("kernel.secure-boot-allows-module", SYSTEM, kernel, NO_DRIVER)
+    assert finding.status is FAIL
+    assert finding.remedy
+    assert ("built again" in finding.remedy.text) is again
+    assert "mokutil --import" in " ".join(finding.remedy.commands_for("debian"))
+
+
 def test_where_nobody_sees_the_screen_the_machines_settings_must_change(judged: Callable[..., Finding]) -> None:
     azure = replace(SYSTEM, vendor="Microsoft Corporation", product="Virtual Machine")
     remedies = [

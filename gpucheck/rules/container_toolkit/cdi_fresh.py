@@ -8,8 +8,15 @@ import shlex
 
 from gpucheck.facts import CdiSpec, ContainerToolkit, Docker, Driver, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.rules.container_toolkit.installed import PACKAGES
 from gpucheck.rules.engines import CDI_GUIDE, HAS_CTK, in_use, own_toolkit
 from gpucheck.rules.scope import count, no_host
+
+TOOLS = ("/usr/bin/nvidia-cdi-hook", "/usr/bin/nvidia-ctk")
+OTHERS = Remedy(
+    text="have the tool that wrote it write it again; there is no nvidia-ctk here",
+    verify="gpucheck doctor --only container_toolkit",
+)
 
 
 def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver, docker: Docker | None) -> Outcome:
@@ -40,12 +47,25 @@ def judge(system: System, container_toolkit: ContainerToolkit, driver: Driver, d
                 verify="gpucheck doctor --only container_toolkit",
                 url=CDI_GUIDE,
             )
-            return bad(
-                f"{spec.path} {fault}", affects=(spec.path,), remedy=again if container_toolkit.version else None
-            )
+            if not container_toolkit.version:
+                again = _install(path) if any(tool in spec.missing_paths for tool in TOOLS) else OTHERS
+            return bad(f"{spec.path} {fault}", affects=(spec.path,), remedy=again)
     versions = ", ".join(sorted({str(spec.driver_version) for spec in specs if spec.driver_version}))
     return ok(
         f"{count(len(specs), 'CDI spec')} checked, none out of date" + (f" (driver {versions})" if versions else "")
+    )
+
+
+def _install(path: str) -> Remedy:
+    """Its hook is gone, and nvidia-ctk with it: the toolkit was uninstalled, and left the spec behind."""
+    return Remedy(
+        text="install the NVIDIA Container Toolkit again, and have it write the spec anew",
+        commands={
+            family: (*lines, f"sudo nvidia-ctk cdi generate --output={path}") for family, lines in PACKAGES.items()
+        },
+        impact="none",
+        verify="gpucheck doctor --only container_toolkit",
+        url=CDI_GUIDE,
     )
 
 
@@ -67,8 +87,4 @@ RULE = Rule(
     title="The CDI specs fit this machine",
     judge=judge,
     after=("driver.module-loaded", "container_toolkit.installed"),
-    remedy=Remedy(
-        text="have the tool that wrote it write it again; there is no nvidia-ctk here",
-        verify="gpucheck doctor --only container_toolkit",
-    ),
 )

@@ -9,6 +9,7 @@ import shlex
 
 from gpucheck.facts import ContainerToolkit, Docker, Dockerd, System, Version
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
+from gpucheck.rules.container_toolkit.installed import PACKAGES
 from gpucheck.rules.engines import (
     CDI_GUIDE,
     GUIDE,
@@ -63,7 +64,9 @@ def _register(config: str) -> Remedy:
 
 UPGRADE = Remedy(text="upgrade Podman to 4.1 or newer, with the distribution if that has no newer one", url=CDI_GUIDE)
 INSTALL = Remedy(
-    text="there is no nvidia-ctk here to register anything with: install the NVIDIA Container Toolkit first", url=GUIDE
+    text="there is no nvidia-ctk here to register anything with: install the NVIDIA Container Toolkit first",
+    commands=PACKAGES,
+    url=GUIDE,
 )
 ROOTLESS = Remedy(
     text="register the nvidia runtime with your rootless Docker, and leave cgroups, which it may not set, alone; "
@@ -158,6 +161,7 @@ RULE = Rule(
     title="The engine can give GPUs to a container",
     judge=judge,
     after=(
+        "driver.module-loaded",  # without a driver no spec can be written
         "container_toolkit.installed",
         "docker.same-kernel",
         "container_toolkit.cdi-understood",

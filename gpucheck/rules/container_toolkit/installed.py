@@ -5,7 +5,7 @@ Without it: could not select device driver "" with capabilities: [[gpu]].
 
 from gpucheck.facts import ContainerToolkit, Docker, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
-from gpucheck.rules.engines import own_toolkit
+from gpucheck.rules.engines import GUIDE, own_toolkit
 from gpucheck.rules.scope import no_host
 
 DEB = (
@@ -28,6 +28,21 @@ SUSE = (
     " | sudo tee /etc/zypp/repos.d/nvidia-container-toolkit.repo",
     "sudo zypper --gpg-auto-import-keys install -y nvidia-container-toolkit",
 )
+PACKAGES: dict[str, tuple[str, ...]] = {
+    "debian": DEB,
+    "rhel": RPM,
+    "suse": SUSE,
+    "arch": ("sudo pacman -S --needed --noconfirm nvidia-container-toolkit",),
+}
+REGISTER = ("sudo nvidia-ctk runtime configure --runtime=docker", "sudo systemctl restart docker")
+WITH_DOCKER = Remedy(
+    text="install it from NVIDIA's repository, register it with Docker, and restart that, which stops its containers "
+    "unless live-restore is on",
+    commands={family: (*lines, *REGISTER) for family, lines in PACKAGES.items()},
+    impact="service",
+    verify="gpucheck doctor --only container_toolkit",
+    url=GUIDE,
+)
 
 
 def judge(system: System, container_toolkit: ContainerToolkit, docker: Docker | None) -> Outcome:
@@ -38,7 +53,8 @@ def judge(system: System, container_toolkit: ContainerToolkit, docker: Docker | 
     specs = [spec.path for spec in container_toolkit.cdi_specs if spec.kind == "nvidia.com/gpu"]
     if container_toolkit.hook or specs:
         return ok(f"there is no nvidia-ctk, but {specs[0] if specs else 'nvidia-container-runtime-hook'}")
-    return bad("neither nvidia-ctk nor its hook nor a CDI spec is here")
+    at_work = docker and docker.product == "docker" and docker.server and not docker.rootless
+    return bad("neither nvidia-ctk nor its hook nor a CDI spec is here", remedy=WITH_DOCKER if at_work else None)
 
 
 RULE = Rule(
@@ -48,14 +64,9 @@ RULE = Rule(
     after=("pci.gpu-present", "docker.installed"),
     remedy=Remedy(
         text="install it from NVIDIA's repository",
-        commands={
-            "debian": DEB,
-            "rhel": RPM,
-            "suse": SUSE,
-            "arch": ("sudo pacman -S --needed --noconfirm nvidia-container-toolkit",),
-        },
+        commands=PACKAGES,
         impact="none",
         verify="gpucheck doctor --only container_toolkit",
-        url="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/install-guide.html",
+        url=GUIDE,
     ),
 )

@@ -5,12 +5,14 @@ that NVML lists is served, whatever the tables say.
 """
 
 from gpucheck.compat import Compat
-from gpucheck.facts import Driver, Kernel, Nvml, Pci
+from gpucheck.facts import Driver, Kernel, Nvml, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
-from gpucheck.rules.scope import count, fitting, listed, not_in_table
+from gpucheck.rules.scope import UBUNTU_DRIVER, count, fitting, listed, not_in_table
 
 
-def judge(driver: Driver, compat: Compat, kernel: Kernel | None, pci: Pci | None, nvml: Nvml | None) -> Outcome:
+def judge(
+    driver: Driver, compat: Compat, kernel: Kernel | None, pci: Pci | None, nvml: Nvml | None, system: System | None
+) -> Outcome:
     version = driver.version or (kernel.module_version if kernel else None)
     if version is None:
         return skip("no driver is here to judge")
@@ -23,11 +25,25 @@ def judge(driver: Driver, compat: Compat, kernel: Kernel | None, pci: Pci | None
         return ok(f"driver {version} serves compute capability {listed(gpus.values())}")
     capability = min(gpus.values())
     branch = compat.branch(capability)
+    ubuntu = system is not None and system.os_id == "ubuntu"
     if branch and branch.last and version.major > branch.last:
         why = f"has dropped compute capability {capability}: {branch.last} is its last branch"
+        remedy = _install(f"of branch {branch.last} or older, and hold it back from upgrades", ubuntu)
     else:
-        why = f"does not know compute capability {capability}: {branch and branch.first} is its first branch"
-    return bad(f"driver {version} {why}", affects=tuple(gpus))
+        first = branch and branch.first
+        why = f"does not know compute capability {capability}: {first} is its first branch"
+        remedy = _install(f"of branch {first} or newer", ubuntu)
+    return bad(f"driver {version} {why}", affects=tuple(gpus), remedy=remedy)
+
+
+def _install(which: str, ubuntu: bool) -> Remedy:
+    return Remedy(
+        text=f"install a driver {which}; then reboot" + (" (Ubuntu's tool takes one that fits)" if ubuntu else ""),
+        commands={"debian": UBUNTU_DRIVER} if ubuntu else {},
+        impact="reboot",
+        verify="gpucheck doctor --only driver",
+        url="https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/version-locking.html",
+    )
 
 
 RULE = Rule(
@@ -35,10 +51,4 @@ RULE = Rule(
     title="The driver's branch serves the GPU",
     judge=judge,
     after=("kernel.module-built",),
-    remedy=Remedy(
-        text="install a driver of the branch named above, and hold it back from upgrades",
-        impact="reboot",
-        verify="gpucheck doctor --only driver",
-        url="https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/version-locking.html",
-    ),
 )

@@ -11,6 +11,16 @@ from gpucheck.rules.scope import UBUNTU_DRIVER, no_host_kernel
 GUIDE = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/index.html"
 DEBIAN = ("sudo apt-get update", 'sudo apt-get install -y "linux-headers-$(uname -r)" nvidia-driver')
 
+FEDORA = Remedy(
+    text="install NVIDIA's driver from RPM Fusion, then reboot; its module is built meanwhile, which takes minutes",
+    commands={"rhel": ("sudo dnf install -y akmod-nvidia xorg-x11-drv-nvidia-cuda",)},
+    impact="reboot",
+    precondition="RPM Fusion's repository nonfree, or the part of it for NVIDIA's driver, is enabled",
+    check="dnf repolist --enabled | grep rpmfusion-nonfree",
+    verify="gpucheck doctor --only driver",
+    url="https://rpmfusion.org/Howto/NVIDIA",
+)
+
 
 def judge(system: System, driver: Driver, compat: Compat, kernel: Kernel | None, pci: Pci | None) -> Outcome:
     if driver.version:
@@ -30,6 +40,8 @@ def _install(system: System, compat: Compat, pci: Pci | None) -> Remedy:
     text = "install NVIDIA's driver, then reboot"
     commands: dict[str, tuple[str, ...]] = {}
     known = list(compat.gpus(pci, None).values())
+    if system.os_id == "fedora":
+        return FEDORA
     if system.os_id == "ubuntu":
         commands = {"debian": UBUNTU_DRIVER}
     elif system.os_id == "debian":

@@ -13,7 +13,8 @@ AGAIN = Remedy(
     verify="gpucheck doctor --only driver",
 )
 MISSING = Remedy(
-    text="install the libraries of the driver's own version, from where the driver came",
+    text="install the libraries of the driver's own version, from where the driver came: Debian's packages are "
+    "libcuda1 and libnvidia-ml1, Ubuntu's libnvidia-compute- and the branch, RPM Fusion's xorg-x11-drv-nvidia-cuda",
     commands={"debian": ("dpkg -l | grep -E 'nvidia|libcuda'",), "rhel": ("rpm -qa | grep -i nvidia",)},
     impact="none",
     verify="gpucheck doctor --only driver",

@@ -8,6 +8,7 @@ from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
 from gpucheck.rules.scope import UBUNTU_DRIVER, no_host_kernel
 
 BUILD = "if ls -d /usr/src/nvidia* >/dev/null 2>&1; then sudo dkms autoinstall; fi"  # ready-made modules have no source
+AKMODS = "if test -x /usr/sbin/akmods; then sudo akmods --force; fi"  # RPM Fusion's way
 UBUNTU = Remedy(
     text="have Ubuntu install the modules of its driver for this kernel (`dkms status` says what failed to build); or "
     "reboot into the kernel that has them",
@@ -45,7 +46,7 @@ RULE = Rule(
                 BUILD,
                 "sudo modprobe nvidia",
             ),
-            "rhel": ('sudo dnf install -y "kernel-devel-$(uname -r)"', BUILD, "sudo modprobe nvidia"),
+            "rhel": ('sudo dnf install -y "kernel-devel-$(uname -r)"', BUILD, AKMODS, "sudo modprobe nvidia"),
             "": ("dkms status",),
         },
         impact="none",

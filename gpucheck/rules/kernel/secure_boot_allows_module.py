@@ -27,6 +27,16 @@ ENROL = (
     ' if test -f "$key"; then sudo mokutil --import "$key"; fi; done',
 )
 
+UNSIGNED = Remedy(
+    text="have the module built again so that it is signed: DKMS 3 and akmods do that with a key of this machine, so "
+    "reinstall the package that built it; then enrol that key: mokutil takes a password, the firmware asks for it at "
+    "the next boot. Or install modules that the distribution signed (Ubuntu: linux-modules-nvidia-*, with no "
+    "nvidia-dkms-* beside them), or switch Secure Boot off in the firmware",
+    commands={"debian": ("dkms status", *ENROL), "rhel": ENROL, "": ("mokutil --sb-state",)},
+    impact="reboot",
+    verify="gpucheck doctor --only kernel",
+)
+
 
 def judge(system: System, kernel: Kernel, driver: Driver) -> Outcome:
     if reason := no_host_kernel(system):
@@ -39,7 +49,7 @@ def judge(system: System, kernel: Kernel, driver: Driver) -> Outcome:
         return skip("no UEFI variables are here: this machine started without UEFI, or efivarfs is not mounted")
     remedy = CLOUD if (system.vendor or "").startswith("Microsoft") and system.product == "Virtual Machine" else None
     if not kernel.module_signer:
-        return bad(f"Secure Boot is on, and module {kernel.module_version} is not signed", remedy=remedy)
+        return bad(f"Secure Boot is on, and module {kernel.module_version} is not signed", remedy=remedy or UNSIGNED)
     if kernel.module_signer in (kernel.enrolled or ()):
         return ok(f"Secure Boot is on, and '{kernel.module_signer}', who signed the module, is enrolled")
     if kernel.enrolled and LOCAL.fullmatch(kernel.module_signer):

@@ -14,6 +14,7 @@ NONE = ("", "none", "void")
 REQUEST = Remedy(
     text="only the pod's specification can put this right: ask for `nvidia.com/gpu: 1` under resources.limits, on a "
     "cluster whose nodes offer it (`kubectl describe nodes` lists nvidia.com/gpu)",
+    impact="service",
     url="https://kubernetes.io/docs/tasks/manage-gpus/scheduling-gpus/",
 )
 

@@ -33,6 +33,7 @@ RULE = Rule(
     remedy=Remedy(
         text="only the host can put this right: start the container again with "
         "`-e NVIDIA_DRIVER_CAPABILITIES=compute,utility` (and graphics or video beside them where they are needed)",
+        impact="service",
         url="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html",
     ),
 )

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from tests.machines.constructed import basics, bus, containers, driver, hardware, kernel_log, places, software
+from tests.machines.constructed import (
+    basics,
+    branches,
+    bus,
+    containers,
+    distributions,
+    driver,
+    hardware,
+    kernel_log,
+    places,
+    software,
+)
 from tests.machines.parts import Described
 
 MACHINES: dict[str, Described] = {
     **basics.MACHINES,
+    **branches.MACHINES,
     **bus.MACHINES,
     **containers.MACHINES,
+    **distributions.MACHINES,
     **driver.MACHINES,
     **hardware.MACHINES,
     **kernel_log.MACHINES,

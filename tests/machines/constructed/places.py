@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpucheck.host import Result
 from gpucheck.probes import cloud, kernel_log, linker, system, user
-from tests.machines.constructed.basics import DEBIAN_KERNEL, WSL
+from tests.machines.constructed.basics import DEBIAN_KERNEL, LIB_RM_VERSION_MISMATCH, WSL
 from tests.machines.constructed.software import CUDA_CACHE, KERAS, TF, environment, library_path, variables
 from tests.machines.parts import (
     DEBIAN_12,
@@ -154,7 +154,10 @@ MAC = Described(
 
 STRAY = libraries(DEBIAN_FOLDER, "535.183.01")
 WSL_LIBRARIES = Described(runs={linker.CACHE: cache("/usr/lib/wsl/lib/libcuda.so.1")})
-OPERATING_SYSTEM = 17
+OPERATING_SYSTEM, UNKNOWN = 17, 999
+INIT = "ret.nvmlInitWithFlags"
+OWN_FOLDER = "/opt/conda/lib"
+OWN_LIBCUDA = {"libcuda.so.1": f"{OWN_FOLDER}/libcuda.so.535.183.01"}
 ALPINE = 'NAME="Alpine Linux"\nID=alpine\nVERSION_ID=3.22.1\nPRETTY_NAME="Alpine Linux v3.22"\n'
 NO_GLIBC = Described(runs={linker.CACHE: Result(code=1, out="", err="")})
 
@@ -167,6 +170,18 @@ MACHINES: dict[str, Described] = {
     | loaded(OPEN, DRIVER, 1)
     | TENSORFLOW
     | variables(NVIDIA_VISIBLE_DEVICES="all", NVIDIA_DRIVER_CAPABILITIES="graphics,display"),
+    # `systemctl daemon-reload` on the host took the devices out of its cgroup: the nodes are there, opening them is not
+    # permitted.
+    "container-lost-its-gpus": WITH_T4 | TENSORFLOW | variables(**GIVEN) | Described(nvml_changes={INIT: UNKNOWN}),
+    # The host's driver was upgraded and reloaded under a container that has the libraries of before.
+    "container-of-before-the-upgrade": IN_DOCKER
+    | loaded(OPEN, DRIVER, 1)
+    | libraries(DEBIAN_FOLDER, "535.183.01")
+    | TENSORFLOW
+    | T4_NVML
+    | Described(nvml_changes={INIT: LIB_RM_VERSION_MISMATCH}),
+    # An image with a libcuda of its own in front of the host's.
+    "container-with-own-libcuda": WITH_T4 | TENSORFLOW | library_path({OWN_FOLDER: OWN_LIBCUDA}),
     "container-on-alpine": container(ALPINE, VM_KERNEL, T4_DEVICE)
     | loaded(OPEN, DRIVER, 1)
     | libraries("/usr/lib64", DRIVER)
@@ -202,9 +217,9 @@ MACHINES: dict[str, Described] = {
     | Described(links=STRAY.links)
     | Described(
         runs={linker.CACHE: cache(f"{DEBIAN_FOLDER}/libcuda.so.1", "/usr/lib/wsl/lib/libcuda.so.1")},
-        nvml_changes={"ret.nvmlInitWithFlags": OPERATING_SYSTEM},
+        nvml_changes={INIT: OPERATING_SYSTEM},
     ),
     # A GPU in TCC mode, or a Windows driver that is too old.
-    "wsl2-access-blocked": WSL | WSL_LIBRARIES | Described(nvml_changes={"ret.nvmlInitWithFlags": OPERATING_SYSTEM}),
+    "wsl2-access-blocked": WSL | WSL_LIBRARIES | Described(nvml_changes={INIT: OPERATING_SYSTEM}),
     "wsl2-without-dxg": WSL | Described(files={"/dev": "null\nzero\n"}),
 }
