@@ -109,7 +109,8 @@ def machine(folder: Path) -> Tally:
                 known={kind: fact for kind, fact in before.known.items() if kind not in of},
                 unknown={kind: reason for kind, reason in before.unknown.items() if kind not in of},
             )
-            # A thing that is not there is an answer: what follows from it is no false pass.
-            same = before if fault in REFUSALS or fault in ("binary", "empty") else rest | changed
+            # A thing that is not there is an answer, and so is an empty configuration: what follows is no false pass.
+            empty = fault == "empty" and not name.startswith("/etc/")
+            same = before if fault in REFUSALS or fault == "binary" or empty else rest | changed
             examine(tally, case, same, judge(same) if same is not before else found, rest | changed)
     return tally

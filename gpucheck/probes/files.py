@@ -58,9 +58,12 @@ def present(host: Host, paths: Iterable[str]) -> dict[str, Entry | None]:
         raise CannotLook("there is no stat command here")
     if not result.out and not result.err:  # each path is told, on one stream or the other
         raise CannotLook("stat said nothing")
+    found = parse_stat(result.out)
+    if result.code == 0 and len(found) < len(asked):
+        raise CannotLook(f"stat found all of {len(asked)} files and told of {len(found)}")
     unseen = [line for line in result.err.splitlines() if not line.endswith(NOT_THERE)]
     hidden = (path for path in asked if any(f"'{path}'" in line for line in unseen))
-    return {**dict.fromkeys(hidden), **parse_stat(result.out)}
+    return {**dict.fromkeys(hidden), **found}
 
 
 def parse_stat(text: str) -> dict[str, Entry]:

@@ -49,7 +49,7 @@ def nvidia_devices(host: Host) -> dict[str, dict[str, str]]:
 def _uevent(host: Host, address: str) -> dict[str, str]:
     """Of a device that has gone meanwhile nothing. Raises CannotLook where it cannot be told what a device is."""
     text = host.read(f"{DEVICES}/{address}/uevent")
-    if text and "PCI_ID=" not in text:
+    if text is not None and "PCI_ID=" not in text:
         raise CannotLook(f"what {address} on the PCI bus is cannot be read")
     return parse_uevent(text or "")
 

@@ -82,6 +82,7 @@ from gpucheck.rules.nvml import all_gpus as nvml_all_gpus
 from gpucheck.rules.nvml import answers as nvml_answers
 from gpucheck.rules.nvml import compute_allowed as nvml_compute_allowed
 from gpucheck.rules.nvml import confidential_ready as nvml_confidential_ready
+from gpucheck.rules.nvml import exclusive_free as nvml_exclusive_free
 from gpucheck.rules.nvml import fabric_ready as nvml_fabric_ready
 from gpucheck.rules.nvml import inforom_valid as nvml_inforom_valid
 from gpucheck.rules.nvml import like_gpus_alike as nvml_like_gpus_alike
@@ -196,6 +197,7 @@ HOST_RULES: tuple[Rule, ...] = (
     nvml_power_limit_default.RULE,
     nvml_persistence_on.RULE,
     nvml_memory_unused.RULE,
+    nvml_exclusive_free.RULE,
     nvml_like_gpus_alike.RULE,
     linker_no_stub.RULE,
     linker_compat_allowed.RULE,

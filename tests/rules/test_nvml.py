@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gpucheck.facts import CallError, Gpu, MigDevice, Nvml, Pci, PciDevice, Version
+from gpucheck.facts import CallError, Gpu, GpuProcess, MigDevice, Nvml, Pci, PciDevice, Version
 from gpucheck.model import Finding, Status
 from tests.rules.literals import CONTAINER, SYSTEM, WSL
 
@@ -38,6 +38,10 @@ def first(**fields: Any) -> Nvml:
 
 def lost(code: int, name: str, call: str) -> Nvml:
     return first(errors=(CallError(call=call, code=code, name=name),))
+
+
+def held(mode: str, processes: tuple[GpuProcess, ...] = (GpuProcess(pid=7, kind="compute", used_bytes=None),)) -> Gpu:
+    return Gpu(index=0, compute_mode=mode, processes=processes)
 
 
 def bus(*drivers: str | None) -> Pci:
@@ -136,6 +140,11 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("nvml.compute-allowed", (NVML,), PASS, "exclusive_process"),
     ("nvml.compute-allowed", (first(compute_mode="prohibited"),), FAIL, "1 of 2"),
     ("nvml.compute-allowed", (Nvml(),), SKIP, "compute mode"),
+    ("nvml.exclusive-free", (Nvml(gpus=(held("default"),)),), SKIP, "no GPU here"),
+    ("nvml.exclusive-free", (Nvml(gpus=(held("exclusive_process"),)),), FAIL, "error 46"),
+    ("nvml.exclusive-free", (Nvml(gpus=(held("exclusive_thread", ()),)),), PASS, "no process on 1 GPU"),
+    ("nvml.exclusive-free", (NVML,), UNKNOWN, "lists no processes"),
+    ("nvml.exclusive-free", (lost(999, "UNKNOWN", "nvmlDeviceGetComputeMode"),), UNKNOWN, "999"),
     ("nvml.compute-allowed", (lost(999, "UNKNOWN", "nvmlDeviceGetComputeMode"),), UNKNOWN, "999"),
     ("nvml.mig-has-instances", (first(mig=True, mig_devices=(MIG, MIG)),), PASS, "2"),
     ("nvml.mig-has-instances", (first(mig=True),), FAIL, "0 instances"),

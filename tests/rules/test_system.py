@@ -103,6 +103,7 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("system.supported", (JETSON, bus()), FAIL, "Jetson AGX Orin"),
     # Thor's is on the bus, with NVML and all.
     ("system.supported", (JETSON, bus(("2b00", "nvidia"))), PASS, "Debian"),
+    ("system.supported", (replace(SYSTEM, os=None, os_id=None),), UNKNOWN, "musl"),
     ("system.supported", (ALPINE,), FAIL, "musl"),
     ("system.cpu-not-forced", (SYSTEM,), PASS, "no variable"),
     ("system.cpu-not-forced", (shell(JAX_PLATFORMS="cuda,cpu"),), PASS, "no variable"),

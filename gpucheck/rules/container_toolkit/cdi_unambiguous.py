@@ -7,7 +7,7 @@ the last one that the engine reads wins, /var/run/cdi over /etc/cdi.
 import shlex
 
 from gpucheck.facts import ContainerToolkit, Docker, System
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 from gpucheck.rules.engines import CDI_GUIDE, KIND, by_cdi, folder_of, folders, nvidias, own_toolkit
 from gpucheck.rules.scope import count, no_host
 
@@ -23,6 +23,11 @@ def judge(system: System, docker: Docker, container_toolkit: ContainerToolkit) -
         for name in dict.fromkeys(spec.devices):
             homes.setdefault((folder_of(spec), name), []).append(spec.path)
     twice = {name: paths for (_, name), paths in homes.items() if len(paths) > 1}
+    torn = next(
+        (spec for spec in container_toolkit.cdi_specs if spec.error and folder_of(spec) in folders(docker)), None
+    )
+    if not twice and torn:
+        return unsure(f"{torn.path} cannot be read: {torn.error}")
     if not twice:
         return ok(f"{count(len(read), 'CDI spec')}, no device of theirs twice in a folder")
     name, paths = next(iter(twice.items()))

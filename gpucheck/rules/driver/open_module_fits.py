@@ -6,7 +6,7 @@ failed" or that the GPU is not supported by the open module.
 
 from gpucheck.compat import Compat
 from gpucheck.facts import Driver, Kernel, Pci
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 from gpucheck.rules.scope import listed
 
 KINDS = {True: "open", False: "proprietary"}
@@ -31,6 +31,8 @@ TO_PROPRIETARY = Remedy(
 
 def judge(pci: Pci, driver: Driver, kernel: Kernel | None, compat: Compat) -> Outcome:
     is_open = driver.open_module
+    if is_open is None and (driver.version or (kernel and "nvidia" in kernel.modules)):
+        return unsure("the nvidia module that is loaded does not say of which kind it is (/proc/driver/nvidia/version)")
     if is_open is None and kernel and kernel.module_licence:
         is_open = "GPL" in kernel.module_licence
     if is_open is None:

@@ -5,7 +5,7 @@ with a driver of its own kind: gpucheck does not know it, and says so rather tha
 """
 
 from gpucheck.facts import Pci, System
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
 
 ELSEWHERE = Remedy(
     text="run gpucheck on the Linux machine that has the GPU, over SSH; here PyTorch and others may use Apple's GPU, "
@@ -38,6 +38,8 @@ def judge(system: System, pci: Pci | None) -> Outcome:
         return bad(f"the GPU of {system.jetson} is part of its chip: gpucheck does not know that kind", remedy=JETSON)
     if system.os_family == "alpine":
         return bad(f"{system.os} is built on musl; NVIDIA's libraries need glibc", remedy=GLIBC)
+    if not system.os_id:
+        return unsure("/etc/os-release does not say which distribution this is: one that is built on musl has no CUDA")
     return ok(f"{system.os or 'Linux'} on {system.arch}")
 
 

@@ -130,6 +130,7 @@ MACHINES: dict[str, Described] = {
     # --- modes ---
     "a100-mig-without-instances": changed(A100, **NO_INSTANCE),
     "t4-compute-prohibited": changed(T4, **{"gpu.compute_mode": 2}),
+    "t4-exclusive-and-taken": changed(T4, **{"gpu.compute_mode": 3, "gpu.compute_processes": "4242:1073741824"}),
     "h100-confidential-not-ready": changed(
         server("h200", "580.95.05", gpu("0000:19:00.0", "10DE:2335")),
         **{"system.confidential_computing": 1, "system.confidential_ready": 0, "gpu.compute_processes": ""},
