@@ -123,10 +123,15 @@ class Compat:
         )
 
     def build_of(self, package: Package) -> FrameworkBuild | None:
-        """The CUDA build that an installed package is. Only torch has several of one version; its CUDA tells which."""
-        if package.cpu_only:
+        """The CUDA build that an installed package is: of PyPI or PyTorch's index, and of the CUDA that it names.
+
+        Others have a local version of their own (2.9.0a0+50eac811a6.nv25.9), another CUDA, or came as no wheel.
+        """
+        local = package.version.text.partition("+")[2]
+        if package.cpu_only or not package.wheel or (local and not local.startswith("cu")):
             return None
-        return self.framework(package.name, package.version, package.cuda if package.name == "torch" else None)
+        cuda = package.cuda if package.name in ("torch", "tensorflow") else None  # a plugin of JAX tells its major only
+        return self.framework(package.name, package.version, cuda)
 
     def cuda_wheels(self, frameworks: Frameworks) -> tuple[tuple[Package, Version], ...]:
         """The installed frameworks built for CUDA, each with that CUDA: as the package says, else as the table does."""

@@ -65,6 +65,10 @@ class Recipe:
         return self.folder / self.lock
 
     @property
+    def lock_sha256(self) -> str:
+        return hashlib.sha256(self.lock_path.read_bytes()).hexdigest()
+
+    @property
     def sbom_path(self) -> Path:
         """The CycloneDX list of what the lock installs."""
         return self.folder / f"{self.lock}.cdx.json"
@@ -90,7 +94,7 @@ class Recipe:
             "RECIPE": self.name, "FRAMEWORK": self.framework, "FRAMEWORK_VERSION": self.version, "DEVICE": self.device,
             "LOCK": self.lock, "CUDA": self.cuda, "CUDNN": self.cudnn, "MIN_DRIVER": self.min_driver,
             "BACKEND": self.backend, "VARIANT": self.variant,
-            "LOCK_SHA256": hashlib.sha256(self.lock_path.read_bytes()).hexdigest(),
+            "LOCK_SHA256": self.lock_sha256,
         }  # fmt: skip
         return {name: str(value) for name, value in given.items() if value is not None}
 
@@ -122,6 +126,13 @@ def load(folder: Path = IMAGES) -> dict[str, Recipe]:
     if len(book) != len(recipes):
         raise ValueError("recipes.toml: two recipes have the same name")
     return book
+
+
+def told(recipe: Recipe | None) -> dict[str, str | None]:
+    """What the evidence of a run says of the recipe that was asked for."""
+    names = ("name", "lock_sha256", "cuda", "cudnn")
+    name, lock, cuda, cudnn = (getattr(recipe, name) if recipe else None for name in names)
+    return {"recipe": name, "lock_sha256": lock, "cuda": cuda, "cudnn": cudnn}
 
 
 def find(book: Mapping[str, Recipe], name: str) -> Recipe:

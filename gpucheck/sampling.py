@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from gpucheck.probes.nvml import TIMEOUT
 
@@ -27,9 +27,40 @@ ENDING = 1.0  # seconds that the child gets to end: longer than a sample takes
 KILLED = 0.2  # and then to die: in state D it does not
 
 
+TAIL = 65536  # bytes: more than the last two samples of a hundred GPUs
+SAMPLE = b'{"t":'  # how a sample's line begins
+STALE = 5.0  # seconds after which a sample is no news, where they come faster than that
+
+
+class Glance(NamedTuple):
+    """One GPU in the last sample; None = not told."""
+
+    gpu: int  # its index
+    utilization: int | None  # percent
+    memory: int | None  # bytes in use
+
+
 class Watch:
-    def __init__(self, child: subprocess.Popen[bytes] | None) -> None:
+    def __init__(self, child: subprocess.Popen[bytes] | None, samples: IO[bytes] | None = None) -> None:
         self._child = child
+        self.samples = samples  # None = there are none, or they are over
+
+    def glance(self) -> tuple[Glance, ...]:
+        """What the GPUs do now; () where no sample came lately: none is taken, NVML hangs, the run is over.
+
+        It reads what the child has written and asks nobody, so it never waits, and any thread may call it.
+        """
+        samples = self.samples
+        if samples is None:
+            return ()
+        try:
+            lines = os.pread(samples.fileno(), TAIL, max(0, _size(samples) - TAIL)).split(b"\n")[:-1]
+            last = [json.loads(line) for line in lines if line.startswith(SAMPLE)][-2:]
+        except (OSError, ValueError):  # it was closed just now
+            return ()
+        if not last or time.time() - last[-1]["t"] > max(STALE, 2 * (last[-1]["t"] - last[0]["t"])):
+            return ()
+        return tuple(Glance(gpu["index"], gpu["utilization"], gpu["memory_used"]) for gpu in last[-1]["gpus"])
 
     def follow(self, *, pid: int | None = None, cgroup: str | None = None, mark: str | None = None) -> None:
         """Name the run when it exists: its first process, its container's id, a "NAME=value" of its environment.
@@ -62,10 +93,12 @@ def watching(
             [*COMMAND, "--deadline", str(deadline)], stdin=subprocess.PIPE, stdout=samples, stderr=errors, bufsize=0,
             start_new_session=True,  # Ctrl-C is for gpucheck, which then ends this child
         )  # fmt: skip
+        watch = Watch(child, samples)
         try:
             _baseline(child, samples, before, deadline)
-            yield Watch(child)
+            yield watch
         finally:
+            watch.samples = None
             why = _stop(child, errors, deadline)
             _leave(evidence / NAME, _whole(samples), why)
 

@@ -138,6 +138,22 @@ def test_torch_has_a_build_for_each_cuda() -> None:
 
 
 @pytest.mark.parametrize(
+    "package",
+    [
+        Package(name="torch", version=V("2.7.1"), path="/x", cuda=V("12.6"), wheel=False),
+        Package(name="torch", version=V("2.9.0a0+50eac811a6.nv25.9"), path="/x", cuda=V("13.0")),
+        Package(name="tensorflow", version=V("2.17.0+nv25.2"), path="/x", cuda=V("12.3")),
+        # Compiled by a distribution, or by hand: PyPI's is of CUDA 12.5.
+        Package(name="tensorflow", version=V("2.20.0"), path="/x", cuda=V("12.9")),
+    ],
+    ids=["conda", "nvidia-torch", "nvidia-tensorflow", "compiled"],
+)
+def test_the_table_has_no_build_but_that_of_the_index(package: Package) -> None:
+    assert C.framework(package.name, package.version) is not None
+    assert C.build_of(package) is None
+
+
+@pytest.mark.parametrize(
     ("version", "capability", "how"),
     [
         ("2.21", "6.1", "native"), ("2.21", "7.5", "native"), ("2.21", "8.6", "native"), ("2.21", "9.0", "native"),

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,7 @@ def await_line(child: subprocess.Popen[str], text: str) -> None:
 
 
 def test_parts_that_end_well(start: Start, tmp_path: Path) -> None:
+    before = time.time()
     child = start("one two", "--seed", "7")
     out, err = child.communicate(timeout=30)
     assert (child.returncode, out, err) == (0, f"one: {AT_WORK.format('one')}\ntwo: {AT_WORK.format('two')}\n", "")
@@ -81,6 +83,8 @@ def test_parts_that_end_well(start: Start, tmp_path: Path) -> None:
     assert [(part["name"], part["exit_code"], part["signal"]) for part in run["parts"]] == [
         ("one", 0, None), ("two", 0, None),
     ]  # fmt: skip
+    one, two = (part["began"] for part in run["parts"])
+    assert round(before, 3) <= one < two <= time.time()
     assert (run["payload"], run["env"]["CUDA_VISIBLE_DEVICES"]) == ("toy", "-1")
     assert (tmp_path / "one.out").read_text() == "from C\n"
 

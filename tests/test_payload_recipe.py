@@ -101,6 +101,7 @@ def test_cold_steps_and_validation_are_not_in_the_time_of_a_step(clock: SimpleNa
     follow.pause()
     follow.done()
     assert follow.step_seconds == pytest.approx(0.125)
+    assert (follow.began, follow.trained) == (1000.0, clock.now)
     assert said[0] == "epoch 1/2, step 1/30, loss 0.500"
     assert len([line for line in said if line.startswith("epoch 2/2")]) == 4  # once a second, in 3.75 seconds
 

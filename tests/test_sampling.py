@@ -167,6 +167,64 @@ def test_a_run_that_ends_before_nvml_has_started(tmp_path: Path, monkeypatch: py
     assert left(tmp_path) == [{"error": "the run ended before NVML had started"}]
 
 
+# --- a glance at it while it runs ---
+
+
+def test_a_glance_is_of_the_last_sample(fake_nvml: FakeNvml, tmp_path: Path) -> None:
+    fake_nvml("h200", {"gpu.utilization": "80 20"})
+    with watching(tmp_path, before=0.3) as watch:
+        assert watch.glance() == (sampling.Glance(0, 80, 61440 * MIB),)
+        fake_nvml("h200", {"gpu.utilization": "7 20"})
+        until(watch, '"utilization":7,')
+        assert watch.glance() == (sampling.Glance(0, 7, 61440 * MIB),)
+        place = os.lseek(watch.samples.fileno(), 0, os.SEEK_CUR) if watch.samples else None
+        assert place, "the child writes where its file ends"
+    assert watch.glance() == ()  # it is over
+    assert "error" not in left(tmp_path)[-1]
+
+
+def test_every_gpu_of_a_crowded_machine_is_glanced_at(fake_nvml: FakeNvml, tmp_path: Path) -> None:
+    fake_nvml("h100x8", {"gpu.compute_processes": " ".join(f"{4194311 + n}:{MIB}" for n in range(30))})
+    with watching(tmp_path, before=0.3) as watch:
+        until(watch, '"t":')
+        assert [glance.gpu for glance in watch.glance()] == list(range(8))
+
+
+def test_a_glance_at_an_nvml_that_hangs_does_not_wait(
+    fake_nvml: FakeNvml, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_nvml("h200", {})
+    with watching(tmp_path, before=0.3, deadline=3600) as watch:
+        fake_nvml("h200", {"ret.nvmlDeviceGetUtilizationRates": "hang"})
+        time.sleep(0.3)
+        assert watch.glance(), "the last sample is news for a while"
+        monkeypatch.setattr(sampling, "STALE", 0.0)
+        time.sleep(1)
+        assert watch.glance() == ()
+
+
+@pytest.mark.usefixtures("no_library")
+def test_where_nothing_is_sampled_there_is_nothing_to_glance_at(tmp_path: Path) -> None:
+    with watching(tmp_path) as watch:
+        assert watch.glance() == ()
+    with watching(tmp_path, blind="elsewhere") as watch:
+        assert watch.glance() == ()
+
+
+def test_a_slow_pace_is_no_hang(tmp_path: Path) -> None:
+    """Of a long run the samples are far apart; the last is news for twice that time."""
+    for age, seen in ((100.0, True), (250.0, False)):
+        with (tmp_path / "samples").open("w+b") as file:
+            for t in (time.time() - age - 100, time.time() - age):
+                gpu = {"index": 0, "utilization": None, "memory_used": 5}
+                file.write(json.dumps({"t": t, "gpus": [gpu]}, separators=(",", ":")).encode() + b"\n")
+            file.write(b'{"t":1')
+            file.flush()
+            watch = Watch(None, file)
+            assert watch.glance() == ((sampling.Glance(0, None, 5),) if seen else ())
+    assert watch.glance() == ()  # it was closed just now
+
+
 # --- it hangs, it is killed ---
 
 

@@ -37,14 +37,18 @@ from gpucheck.facts.run import (
     Control,
     DeviceKernels,
     GpuSamples,
+    GpuSeries,
     GpuUse,
     Kernels,
     KernelTime,
     Part,
+    Phase,
     PlacedOp,
     Placement,
     Process,
+    Request,
     Run,
+    Timeline,
     Timing,
 )
 from gpucheck.facts.services import Services, Unit
@@ -71,7 +75,7 @@ HOST_SUBJECTS: tuple[type, ...] = (
 IMAGE_SUBJECTS: tuple[type, ...] = (Image,)  # `doctor --image`
 DEEP_SUBJECTS: tuple[type, ...] = (Compute,)  # `doctor --deep`
 RUN_SUBJECTS: tuple[type, ...] = (
-    Run, Placement, Kernels, GpuUse, Control, Timing, Training, Evaluation,
+    Run, Placement, Kernels, GpuUse, Control, Timing, Training, Evaluation, Timeline, Request,
 )  # fmt: skip
 
 __all__ = [
@@ -102,6 +106,7 @@ __all__ = [
     "Gpu",
     "GpuProcess",
     "GpuSamples",
+    "GpuSeries",
     "GpuUse",
     "IMAGE_SUBJECTS",
     "Image",
@@ -127,10 +132,12 @@ __all__ = [
     "Pcie",
     "PeerCopy",
     "Peers",
+    "Phase",
     "PlacedOp",
     "Placement",
     "Process",
     "RUN_SUBJECTS",
+    "Request",
     "Run",
     "Services",
     "Selinux",
@@ -138,6 +145,7 @@ __all__ = [
     "Slot",
     "Suspend",
     "System",
+    "Timeline",
     "Timing",
     "Toolkit",
     "Training",

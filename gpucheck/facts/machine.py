@@ -35,7 +35,7 @@ class PciDevice:
     device_id: str  # 2330, hexadecimal, lower case
     driver: str | None  # nvidia, nouveau, vfio-pci; None = nobody has it
     answers: bool | None = None  # None = asleep (D3cold), or this kernel does not tell
-    power: str | None = None  # D0, D3hot, D3cold
+    power: str | None = None  # D0, D3hot, D3cold; of a kernel before 5.11 "suspended", or nothing
     link_speed: str | None = None  # "16.0 GT/s PCIe"; falls when idle
     link_speed_max: str | None = None  # of the GPU, whatever the slot
     link_width: int | None = None
@@ -67,6 +67,7 @@ class Kernel:
     secure_boot: bool | None  # None = no UEFI variables here
     taints: int  # bit mask of /proc/sys/kernel/tainted
     enrolled: tuple[str, ...] | None = None  # the machine owner's keys; None = not asked, or not told
+    module_error: str | None = None  # why it could not be asked which module is built
 
 
 @fact

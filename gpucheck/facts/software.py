@@ -75,6 +75,7 @@ class Package:
     cuda: Version | None = None  # CUDA it was built for, as its own metadata says
     cpu_only: bool | None = None  # None = its metadata does not say
     wants: tuple[Wanted, ...] = ()  # NVIDIA's wheels that its metadata names, those of its extras too
+    wheel: bool = True  # pip or its like put it here; False = conda, or a distribution: a build of their own
 
 
 @fact

@@ -81,7 +81,7 @@ def start(
     """
     module = sys.modules["__main__"].__spec__
     assert module is not None, "start the payload with -m"
-    began = time.monotonic()
+    clock, began = time.time(), time.monotonic()  # the first since 1970: what NVML's samples are compared with
     progress, child_end = os.pipe()
     command = [sys.executable, "-m", module.name, *sys.argv[1:], *arguments, "--progress", str(child_end)]
     environment = {key: value for key, value in os.environ.items() if key not in unset}
@@ -100,7 +100,7 @@ def start(
         code = _end(child)
         seconds = round(time.monotonic() - began, 3)
         ending = {"exit_code": code, "signal": None} if code >= 0 else {"exit_code": None, "signal": -code}
-        parts.append({"name": name, **ending, "seconds": seconds})
+        parts.append({"name": name, **ending, "began": round(clock, 3), "seconds": seconds})
     if code:
         tell(f"{name}: exit code {code}" if code > 0 else f"{name}: killed by signal {-code}")
     return code == 0

@@ -22,6 +22,7 @@ class Follow:
         self.epochs, self.steps, self.say = epochs, steps, say
         self.history: list[dict[str, Any]] = []
         self.began = time.time()  # of the first epoch, seconds since 1970: what NVML's samples are compared with
+        self.trained: float | None = None  # likewise, when the last epoch was done
         self.step_seconds: float | None = None  # mean of the warm steps of the last epoch
         self._said = 0.0
         self._start = 0.0
@@ -54,6 +55,7 @@ class Follow:
         known = {name: values.get(name) for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
         self.history.append({**known, "seconds": round(seconds, 4), "steps": self._done})
         self._seconds = None
+        self.trained = time.time()
 
     def pause(self) -> None:
         """The epoch's training is over and the device has finished it; what comes now is validation."""
@@ -93,7 +95,7 @@ def training(
             "samples": len(data.x_train), "test_loss": test_loss, "test_accuracy": right, "confusion": table,
             "classes": list(cifar10.NAMES), "gpu_memory_peak_bytes": gpu_memory_peak_bytes,
             "weights_bytes": weights_bytes, "devices": devices, "shares": shares, "profile": profile,
-            "began": follow.began, "ended": time.time(), "step_seconds": seconds,
+            "began": follow.began, "trained": follow.trained, "ended": time.time(), "step_seconds": seconds,
             "images_per_second": batch_size / seconds if seconds else None,
             "data": {"kind": "cifar10" if options.data else "synthetic", "source": data.source}, **more,
         },

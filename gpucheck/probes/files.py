@@ -11,22 +11,36 @@ from gpucheck.facts import DeviceNode, Library, Version
 from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
 
 # Where the linker or a container runtime finds NVIDIA's libraries. In turn: Debian and Ubuntu, their multiarch for Arm,
-# Red Hat and SUSE, Arch, WSL, images and GKE nodes, Colab, NixOS, the GPU Operator's driver container.
+# Red Hat and SUSE, Arch, WSL, images and GKE nodes, Colab, NixOS, Apptainer, the GPU Operator's driver container.
 LIBRARY_FOLDERS = (
     "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/usr/lib64", "/usr/lib", "/usr/lib/wsl/lib",
     "/usr/local/nvidia/lib64", "/usr/local/nvidia/lib", "/usr/lib64-nvidia",
-    "/run/opengl-driver/lib", "/run/nvidia/driver/usr/lib/x86_64-linux-gnu",
+    "/run/opengl-driver/lib", "/.singularity.d/libs", "/run/nvidia/driver/usr/lib/x86_64-linux-gnu",
+    "/run/nvidia/driver/usr/lib/aarch64-linux-gnu", "/run/nvidia/driver/usr/lib64",
 )  # fmt: skip
 STAT_FORMAT = "%f %t %T %a %G %n"  # raw mode, major and minor in hexadecimal; mode in octal; group; name
+OS_ERROR = re.compile(r" \(os error [0-9]{1,9}\)$")  # what uutils' stat says behind GNU's words
 NOT_THERE = (": No such file or directory", ": Not a directory", ": Too many levels of symbolic links")
 
 
 def libraries(host: Host, sonames: Sequence[str], folders: Sequence[str] = LIBRARY_FOLDERS) -> tuple[Library, ...]:
     """Those of `sonames` that are in `folders`, each real file once."""
-    paths = [f"{folder}/{soname}" for folder in folders for soname in sonames]
-    result = host.run(("readlink", "-e", *paths))
-    if result.code == NO_SUCH_COMMAND or result.err:  # -e is silent about files that are not there
+    return real(host, [f"{folder}/{soname}" for folder in folders for soname in sonames])
+
+
+def real(host: Host, paths: Iterable[str]) -> tuple[Library, ...]:
+    """The real files of those `paths` that this user can see, in their order, each once.
+
+    stat says which these are: uutils' readlink, Ubuntu's since 25.10, stops at the first that is not there.
+    """
+    there = [path for path, entry in present(host, paths).items() if entry]
+    if not there:
+        return ()
+    result = host.run(("readlink", "-e", *there))
+    if result.code == NO_SUCH_COMMAND or result.err:
         raise CannotLook(f"readlink -e does not work here: {result.err.strip().partition(chr(10))[0][:200]}")
+    if len(result.out.splitlines()) < len(there):
+        raise CannotLook(f"stat found {len(there)} files, and readlink told of {len(result.out.splitlines())}")
     return parse_libraries(result.out)
 
 
@@ -61,7 +75,7 @@ def present(host: Host, paths: Iterable[str]) -> dict[str, Entry | None]:
     found = parse_stat(result.out)
     if result.code == 0 and len(found) < len(asked):
         raise CannotLook(f"stat found all of {len(asked)} files and told of {len(found)}")
-    unseen = [line for line in result.err.splitlines() if not line.endswith(NOT_THERE)]
+    unseen = [line for line in result.err.splitlines() if not OS_ERROR.sub("", line).endswith(NOT_THERE)]
     hidden = (path for path in asked if any(f"'{path}'" in line for line in unseen))
     return {**dict.fromkeys(hidden), **found}
 

@@ -9,8 +9,9 @@ from gpucheck.facts import Frameworks, Package, Version, Wanted
 from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
 
 NAMES = "tensorflow([-_][cg]pu)?|tf[-_]nightly|torch|jax|jaxlib|jax[-_]cuda[0-9]+[-_]plugin|keras|nvidia[-_].+"
-# Whose metadata names the wheels of NVIDIA that they were built with.
-BUILDS = re.compile(r"tensorflow|tf-nightly|torch|jax-cuda\d+-plugin")
+# Those that are built for CUDA; their metadata names the wheels of NVIDIA that they were built with.
+BUILDS = re.compile(r"tensorflow|tf-nightly|torch|jaxlib|jax-cuda\d+-plugin")
+HEAD, NAMED = re.compile(r"(Name|Version): \S.{0,200}"), {"Name", "Version"}  # what no METADATA is without
 WANTED = re.compile(
     r"Requires-Dist: (nvidia[-_][\w-]{1,60})(?:\[[\w,-]{0,60}\])? ?\(?([^;()]{0,120})\)?(?: ?;(.{0,400}))?"
 )
@@ -60,10 +61,17 @@ def _package(host: Host, name: str, version: str, path: str, folder: str) -> Pac
     suffix = re.search(r"-cu(?:da)?(1\d)(?:-plugin)?$", name)  # nvidia-cudnn-cu12, jax-cuda12-plugin
     if suffix:
         cuda = Version(suffix[1])
-    # conda brings CUDA in packages of its own, which no metadata names.
-    pip = BUILDS.fullmatch(name) and not cpu_only and (host.read(f"{folder}/INSTALLER") or "").strip() != "conda"
-    wants = parse_wanted(host.read(f"{folder}/METADATA") or "") if pip else ()
-    return Package(name=name, version=Version(version), path=path, cuda=cuda, cpu_only=cpu_only, wants=wants)
+    wheel, wants = True, tuple[Wanted, ...]()
+    if BUILDS.fullmatch(name) and not cpu_only:
+        # What conda or a distribution built has CUDA from packages of theirs, which no metadata names.
+        wheel = (host.read(f"{folder}/INSTALLER") or "").strip() not in ("", "conda")
+        metadata = host.read(f"{folder}/METADATA") if wheel else None
+        if metadata is not None and {row[1] for row in map(HEAD.fullmatch, metadata.splitlines()) if row} != NAMED:
+            raise CannotLook(f"{folder}/METADATA is no metadata of a package")
+        wants = parse_wanted(metadata or "")
+    return Package(
+        name=name, version=Version(version), path=path, cuda=cuda, cpu_only=cpu_only, wants=wants, wheel=wheel
+    )
 
 
 def parse_wanted(metadata: str) -> tuple[Wanted, ...]:
@@ -76,8 +84,8 @@ def parse_wanted(metadata: str) -> tuple[Wanted, ...]:
 
 
 def kept(metadata: str) -> str:
-    """The lines of METADATA that parse_wanted() reads."""
-    return "".join(f"{line}\n" for line in metadata.splitlines() if WANTED.fullmatch(line))
+    """The lines of METADATA that are read here."""
+    return "".join(f"{line}\n" for line in metadata.splitlines() if WANTED.fullmatch(line) or HEAD.fullmatch(line))
 
 
 def parse_local(version: str) -> tuple[Version | None, bool | None]:

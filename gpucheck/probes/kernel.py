@@ -19,7 +19,8 @@ def probe(host: Host) -> Kernel:
     release = (host.read("/proc/sys/kernel/osrelease") or "").strip()
     if not release:
         raise CannotLook("/proc is not mounted here")
-    module = parse_modinfo(_modinfo(host, release))
+    text, error = _modinfo(host, release)
+    module = parse_modinfo(text)
     version = re.match(r"[0-9]{1,6}(?:\.[0-9]{1,6}){1,3}", module.get("version", ""))
     modules = parse_modules(host.read("/proc/modules") or "")  # not there: a kernel without modules
     secure_boot = parse_secure_boot(host.read(SECURE_BOOT))
@@ -34,19 +35,21 @@ def probe(host: Host) -> Kernel:
         secure_boot=secure_boot,
         taints=int(taints[0]) if taints else 0,
         enrolled=_enrolled(host) if secure_boot and module and "nvidia" not in modules else None,
+        module_error=error,
     )
 
 
-def _modinfo(host: Host, release: str) -> str:
+def _modinfo(host: Host, release: str) -> tuple[str, str | None]:
+    """(what modinfo says, why it says nothing)."""
     if host.read(f"/lib/modules/{release}") is None:  # as in most containers
-        return ""
+        return "", None
     result = Result(code=NO_SUCH_COMMAND, out="", err="")
     for command in ("modinfo", "/sbin/modinfo"):  # Debian keeps /sbin out of a user's PATH
         if result.code == NO_SUCH_COMMAND:
             result = host.run((command, "-k", release, *MODULE_NAMES))
     if result.code == NO_SUCH_COMMAND:
-        raise CannotLook("there is no modinfo command, so what the kernel could load is not known")
-    return result.out
+        return "", "there is no modinfo command, so what the kernel could load is not known"
+    return result.out, None
 
 
 def _enrolled(host: Host) -> tuple[str, ...] | None:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 
 from gpucheck.facts import Linker
-from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
-from gpucheck.probes import system
-from gpucheck.probes.files import parse_libraries
+from gpucheck.host import NO_SUCH_COMMAND, Host
+from gpucheck.probes import files, system
 
 CACHE = ("/sbin/ldconfig", "-p")  # not on every user's PATH
 NAMES = ("cuda", "cudart", "cublas", "cudnn", "cufft", "cusolver", "cusparse", "nvJitLink")
@@ -36,12 +35,9 @@ def probe(host: Host) -> Linker:
     links = [file for file in (*named, *(file for _, file in cached)) if file.endswith("/libcuda.so.1")]
     sonames = {file.rpartition("/")[2] for file in named if re.fullmatch(SONAME, file.rpartition("/")[2])}
     sonames |= {soname for soname, _ in cached}
-    result = host.run(("readlink", "-e", *links)) if links else None
-    if result and (result.code == NO_SUCH_COMMAND or result.err):
-        raise CannotLook("readlink -e does not work here")
     return Linker(
         path=path,
-        libcuda=parse_libraries(result.out) if result else (),
+        libcuda=files.real(host, links),
         cuda=tuple(sorted(sonames - {"libcuda.so.1"})),
         cache_error=error,
     )

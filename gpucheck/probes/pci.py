@@ -14,11 +14,11 @@ from gpucheck.host import CannotLook, Host
 DEVICES = "/sys/bus/pci/devices"
 NVIDIA = "10DE"
 ALL_ONES = 63  # lanes: the field has six bits
-ASLEEP = ("D3hot", "D3cold")
+ASLEEP = ("D3hot", "D3cold", "suspended")
 BAR_COUNT, NEEDED_BARS = 6, 3  # registers, memory, and the driver's own
 # Registers are all that the driver needs where the GPU's memory is on the CPU's own bus (detect-self-hosted.h): Grace
 # Hopper, Grace Blackwell; and GB10, the GPU in one chip with its CPU.
-SELF_HOSTED = (range(0x2340, 0x2380), range(0x2940, 0x2980), range(0x2E00, 0x2F00))
+SELF_HOSTED = (range(0x2340, 0x2380), range(0x2940, 0x2980), range(0x31C0, 0x3200), range(0x2E00, 0x2F00))
 UNSET = 0x20000000  # IORESOURCE_UNSET (include/linux/ioport.h)
 BAR_64_PREFETCH = 0x4 | 0x8  # PCI_BASE_ADDRESS_MEM_TYPE_64, _MEM_PREFETCH
 
@@ -62,6 +62,8 @@ def _device(address: str, uevent: dict[str, str]) -> PciDevice:
 def _gpu(host: Host, address: str, uevent: dict[str, str]) -> PciDevice:
     device = _device(address, uevent)
     power = (_text(host, address, "power_state") or "").strip() or None
+    if power is None and (_text(host, address, "power/runtime_status") or "").strip() == "suspended":
+        power = "suspended"  # a kernel before 5.11 tells no more
     link: dict[str, str | None] = {}
     if power not in ASLEEP:  # to ask would wake it, or be answered with ones by an older kernel
         link = {name: _text(host, address, f"{name}_link_width") for name in ("current", "max")}

@@ -18,9 +18,12 @@ VARIABLES = (
     "CUDA_ENABLE_COREDUMP_ON_EXCEPTION", "CUDA_COREDUMP_FILE", "CUDA_DEVICE_WAITS_ON_EXCEPTION", "CUDA_PROFILE",
     "COMPUTE_PROFILE", "OPENCL_PROFILE",
 )  # fmt: skip
+# That a scheduler started this as a job; its number is nobody's business.
+JOBS = ("SLURM_JOB_ID", "PBS_JOBID", "LSB_JOBID")
 # A shell, because `printenv A B` does not say which of the two it answers. ${A+"A=$A"} is nothing where A is not set.
 # The last word shows that all of them were told.
-ENVIRONMENT = ("sh", "-c", "printf '%s\\n' " + " ".join(f'${{{name}+"{name}=${name}"}}' for name in VARIABLES) + " end")
+ASKED = [f'${{{name}+"{name}=${name}"}}' for name in VARIABLES] + [f"${{{name}+{name}=}}" for name in JOBS]
+ENVIRONMENT = ("sh", "-c", f"printf '%s\\n' {' '.join(ASKED)} end")
 MAC_VERSION = "/System/Library/CoreServices/SystemVersion.plist"
 DMI = "/sys/class/dmi/id"
 # The beginnings of a virtual machine's vendor or product, as systemd's detect-virt knows them.
@@ -127,7 +130,7 @@ def environment(host: Host) -> dict[str, str]:
 
 def parse_environment(text: str) -> dict[str, str]:
     pairs = (line.partition("=") for line in text.splitlines())
-    return {name: value for name, _, value in pairs if name in VARIABLES}
+    return {name: value for name, _, value in pairs if name in VARIABLES + JOBS}
 
 
 def hypervisor(vendor: str | None, product: str | None) -> str | None:

@@ -1,7 +1,7 @@
 """What the rules of the kernel log share: which of its events still count, and how one is told.
 
 An event is over once the driver was loaded again, or once it says of that GPU that there is nothing to recover from. A
-GPU that NVML reads its sensors of has come up, whatever went wrong before.
+GPU that NVML has a reading of has come up, whatever went wrong before.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from gpucheck.compat import Compat
-from gpucheck.facts import KernelLog, LogEvent, Nvml, Pci, System
+from gpucheck.facts import Driver, Gpu, KernelLog, LogEvent, Nvml, Pci, System
 from gpucheck.model import Outcome, ok, skip, unsure
+from gpucheck.rules.gpus import expected, scheduler, withheld
 from gpucheck.rules.scope import count, no_host
 
 DAY = 86400.0
 FORGOTTEN = 60.0  # seconds after boot: a log that starts later has lost its start
 FALLEN, GSP, POWER, RECOVERY = 79, frozenset({119, 120}), 54, 154
+MEMORY = frozenset({48, 95, 140})  # uncorrected errors: NVML counts them until the GPU is reset
 LINKS = frozenset({74, 136, *range(144, 151), 155})
 OWN_RULE = frozenset({FALLEN, *GSP, POWER, RECOVERY, *LINKS})
 LOST = frozenset({15, 16})  # nvmlReturn_t: GPU_IS_LOST, RESET_REQUIRED
@@ -54,39 +56,65 @@ def fallen(log: KernelLog, nvml: Nvml | None) -> tuple[LogEvent, ...]:
 
 def reached(nvml: Nvml | None) -> frozenset[str]:
     """The addresses of the GPUs that NVML reads from, not from its memory of them."""
-    return frozenset(
-        gpu.pci_address
-        for gpu in (nvml.gpus if nvml else ())
-        if gpu.pci_address and gpu.temperature_c is not None and not any(e.code in LOST for e in gpu.errors)
-    )
+    return frozenset(gpu.pci_address for gpu in (nvml.gpus if nvml else ()) if gpu.pci_address and _alive(gpu))
 
 
-def all_reached(nvml: Nvml | None, pci: Pci | None) -> bool:
-    here = {gpu.address for gpu in pci.gpus if gpu.driver in ("nvidia", None)} if pci else set()
+def _alive(gpu: Gpu) -> bool:
+    """Whether it gave a reading of now. A virtual GPU has no sensors, and tells what it does all the same."""
+    if any(error.code in LOST or error.call.startswith("nvmlDeviceGetTemperature") for error in gpu.errors):
+        return False
+    return any(reading is not None for reading in (gpu.temperature_c, gpu.utilization_percent, gpu.pstate))
+
+
+def all_reached(
+    system: System, nvml: Nvml | None, pci: Pci | None, driver: Driver | None, compat: Compat
+) -> bool | None:
+    """Whether NVML reads from every GPU that is expected here; None where a job or a container sees its own alone."""
     seen = reached(nvml)
-    return bool(seen) and here <= seen and nvml is not None and len(seen) == len(nvml.gpus)
+    if nvml is None or not seen:
+        return False
+    kept = [gpu for gpu in nvml.gpus if withheld(gpu)]
+    here = frozenset(expected(nvml, pci, driver, compat)) if pci else frozenset()
+    if len(seen) < len(nvml.gpus) - len(kept):
+        return False
+    if here <= seen and not kept:
+        return True
+    return None if kept or scheduler(system) or no_host(system) else False
 
 
-def not_up(log: KernelLog, kinds: Iterable[str], nvml: Nvml | None, pci: Pci | None) -> tuple[LogEvent, ...]:
-    """Events of what a GPU did not come up after: those of GPUs that NVML reaches are over."""
-    if all_reached(nvml, pci):
+def not_up(log: KernelLog, kinds: Iterable[str], nvml: Nvml | None, up: bool | None) -> tuple[LogEvent, ...]:
+    """Events of what a GPU did not come up after: those of GPUs that NVML reaches are over. `up`: all_reached()."""
+    if up:
         return ()
     return tuple(event for event in counting(log, kinds) if event.gpu not in reached(nvml))
 
 
-def unread(system: System, nvml: Nvml | None, pci: Pci | None) -> Outcome:
+def recovered(event: LogEvent, nvml: Nvml | None) -> bool:
+    """Whether NVML says that the GPU was reset since, or needs no reset. Before driver 570 it has no word for that."""
+    gpu = next((gpu for gpu in (nvml.gpus if nvml else ()) if gpu.pci_address == event.gpu and _alive(gpu)), None)
+    if gpu is None or gpu.errors or gpu.remap_pending or gpu.remap_failed or gpu.retire_pending:
+        return False
+    if gpu.ecc_volatile_uncorrected or gpu.recovery_action is not None:
+        return not gpu.ecc_volatile_uncorrected and gpu.recovery_action == "none"
+    if event.code in MEMORY:
+        return gpu.ecc_volatile_uncorrected == 0
+    return event.code in GSP and None not in (gpu.utilization_percent, gpu.pstate)  # which the GSP itself tells
+
+
+def unread(system: System, nvml: Nvml | None, up: bool | None) -> Outcome:
     """Without a log: that NVML reaches every GPU answers the question too. A container is shown none of it."""
     if reason := no_host(system):
         return skip(reason)
-    if all_reached(nvml, pci):
+    if up:
         return ok(f"NVML reaches {count(len(reached(nvml)), 'GPU')}, none missing; {UNREAD}")
-    return unsure(UNREAD)
+    return skip(f"NVML reaches the GPUs of this job, and tells of no other; {UNREAD}") if up is None else unsure(UNREAD)
 
 
-def unsaid(message: str, log: KernelLog, nvml: Nvml | None, pci: Pci | None) -> Outcome:
+def unsaid(message: str, log: KernelLog, up: bool | None) -> Outcome:
     """Nothing in the log: of a GPU that is not up it may have been in what the log has forgotten."""
-    if forgotten(log) and not all_reached(nvml, pci):
-        return unsure(f"{message}{forgotten(log)}")
+    if forgotten(log) and not up:
+        said = f"{message}{forgotten(log)}"
+        return skip(said) if up is None else unsure(said)
     return ok(message)
 
 
@@ -120,6 +148,12 @@ def ago(seconds: float) -> str:
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit}"
     return f"{seconds:.0f} s"
+
+
+def over(events: Iterable[LogEvent], compat: Compat) -> str:
+    """What a sentence ends with where these were there and are mended."""
+    told_of = listed(events, compat)
+    return f"; well again since, by NVML: {told_of}" if told_of else ""
 
 
 def listed(events: Iterable[LogEvent], compat: Compat | None = None, most: int = 3) -> str:

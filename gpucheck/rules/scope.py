@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 
-from gpucheck.facts import System, Version
-from gpucheck.model import Remedy
+from gpucheck.facts import Driver, Library, System, Version
+from gpucheck.model import Outcome, Remedy, skip, unsure
 
 START_WITH_GPUS = Remedy(
-    text="only the host can put this right: start the container again with its GPUs, `docker run --gpus all` or "
-    "`podman run --device nvidia.com/gpu=all`, and with NVIDIA_DRIVER_CAPABILITIES=compute,utility where that is set",
+    text="only the host can put this right: start the container again with its GPUs, `docker run --gpus all`, "
+    "`podman run --device nvidia.com/gpu=all` or `apptainer run --nv`, and with "
+    "NVIDIA_DRIVER_CAPABILITIES=compute,utility where that is set",
     impact="service",
     url="https://docs.nvidia.com/datacenter/cloud-native/container-toolkit/latest/docker-specialized.html",
 )
@@ -32,6 +33,7 @@ UBUNTU_DRIVER = (
     "sudo ubuntu-drivers install",
 )
 NO_GPU = "no GPU here is in our table"
+OPERATOR = "/run/nvidia/driver/"  # the root of the GPU Operator's driver container, seen from its host
 
 
 def no_host_kernel(system: System) -> str | None:
@@ -46,6 +48,29 @@ def no_host_kernel(system: System) -> str | None:
 def no_host(system: System) -> str | None:
     """Why this is not a place to run containers from, or None where it is."""
     return f"only the host of this container ({system.container}) can tell" if system.container else None
+
+
+def operators(driver: Driver | None) -> str | None:
+    """Why nothing outside pods can use this driver, or None where that is not so."""
+    paths = [library.path for library in driver.libraries] if driver else []
+    if not paths or not all(path.startswith(OPERATOR) for path in paths):
+        return None
+    return f"the driver is in the GPU Operator's container ({paths[0]}): ask in a pod that was given a GPU"
+
+
+def bus_unseen(system: System | None) -> Outcome:
+    """Of a PCI bus that could not be looked at. Some containers are not shown any, gVisor's for one."""
+    unseen = "the PCI bus could not be looked at"
+    return skip(f"{unseen}; {no_host(system)}") if system and system.container else unsure(unseen)
+
+
+def is_compat(system: System | None, driver: Driver, libcuda: Library) -> bool:
+    """Whether this libcuda is the package cuda-compat's: a newer driver's, beside the libraries of the loaded one.
+
+    libnvidia-container mounts it among these (compat_mode.c), where nothing but its version tells it from them.
+    """
+    newer = bool(libcuda.version and driver.version and libcuda.version > driver.version)
+    return "/compat/" in libcuda.path or (newer and system is not None and system.container is not None)
 
 
 def listed(versions: Iterable[Version]) -> str:

@@ -6,8 +6,30 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gpucheck.facts import Control, Evaluation, GpuUse, Kernels, Placement, Run, Timing, Training
-from gpucheck.witnesses import control, evaluation, nvml_samples, placement, profiler, run, timing, training
+from gpucheck.facts import (
+    Control,
+    Evaluation,
+    GpuUse,
+    Kernels,
+    Placement,
+    Request,
+    Run,
+    Timeline,
+    Timing,
+    Training,
+)
+from gpucheck.witnesses import (
+    control,
+    evaluation,
+    nvml_samples,
+    placement,
+    profiler,
+    request,
+    run,
+    timeline,
+    timing,
+    training,
+)
 
 WITNESSES: Mapping[type, Callable[[Path], Any]] = {
     Run: run.look,
@@ -18,4 +40,6 @@ WITNESSES: Mapping[type, Callable[[Path], Any]] = {
     Timing: timing.look,
     Training: training.look,
     Evaluation: evaluation.look,
+    Timeline: timeline.look,
+    Request: request.look,
 }

@@ -8,9 +8,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from gpucheck.facts import GpuUse, Kernels, Placement, Run
+from gpucheck.facts import GpuUse, Kernels, Placement, Request, Run, Timeline
 from gpucheck.host import CannotLook
-from gpucheck.witnesses import executables, execution_trace, nvml_samples, placement, placement_log, profiler, told
+from gpucheck.witnesses import (
+    executables,
+    execution_trace,
+    nvml_samples,
+    placement,
+    placement_log,
+    profiler,
+    request,
+    timeline,
+    told,
+)
 from gpucheck.witnesses.evidence import Document, Placed, chunks, document, file_name, lines, placed
 from gpucheck.witnesses.told import Told
 
@@ -93,6 +103,7 @@ def look_kernels(folder: Path) -> Kernels:
 
 PROVE_WITNESSES: Mapping[type, Callable[[Path], Any]] = {
     Run: look_run, Placement: look_placement, Kernels: look_kernels, GpuUse: nvml_samples.look,
+    Timeline: timeline.look, Request: request.look,
 }  # fmt: skip
 
 

@@ -1,61 +1,27 @@
-"""NVML's samples from outside the run: who held memory on which GPU, and whether it worked then and only then.
-
-nvml.jsonl is gpucheck's own (sampling.py writes it when the run is over); probes/nvml/watch.py has its lines.
-"""
+"""NVML's samples from outside the run: who held memory on which GPU, and whether it worked then and only then."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
 
 from gpucheck.facts import GpuSamples, GpuUse
 from gpucheck.host import CannotLook
-from gpucheck.witnesses.evidence import Document, document, lines
+from gpucheck.witnesses import samples
+from gpucheck.witnesses.evidence import Document, document
+from gpucheck.witnesses.samples import Moment
 
-FILE = "nvml.jsonl"
 CONTEXT = 64 * 2**20  # bytes: the smallest CUDA context takes more
 LAG = 1.0  # seconds: utilisation is of a period before the sample, a sixth of a second or a whole one (nvml.h)
 
-
-class _Row(NamedTuple):
-    """One process on one GPU in one sample."""
-
-    pid: int
-    used: int
-    ours: bool
-    seen: bool  # in /proc
-
-
-class _Moment(NamedTuple):
-    """One GPU in one sample."""
-
-    t: float
-    utilization: int | None
-    power: int | None
-    sm: int | None
-    energy: int | None
-    memory: int | None
-    rows: tuple[_Row, ...] | None
-    error: str | None
-
-
-class _Tape(NamedTuple):
-    gpus: tuple[Document, ...] = ()
-    follow: float | None = None
-    by: str = ""
-    ended: str | None = None  # why the samples end here
-
-
-_Moments = Mapping[int, Sequence[_Moment]]  # by the GPU's index
+_Moments = Mapping[int, Sequence[Moment]]  # by the GPU's index
 
 
 def look(folder: Path) -> GpuUse:
     """Of the training's time; of a run that left none, the whole. Raises CannotLook where nothing was sampled in it."""
-    tape, moments = _read(folder)
+    tape, moments = samples.read(folder)
     if tape.follow is None:
         raise CannotLook("the run ended before NVML's samples could be told to be of it")
     began, ended = _window(folder, tape.follow)
@@ -72,48 +38,6 @@ def look(folder: Path) -> GpuUse:
         untold=untold, ended=tape.ended if last < ended else None,
         gpus=tuple(_gpu(gpu, before, during, late, told=untold is None) for gpu in tape.gpus),
     )  # fmt: skip
-
-
-def _read(folder: Path) -> tuple[_Tape, dict[int, list[_Moment]]]:
-    tape, moments = _Tape(), dict[int, list[_Moment]]()
-    for number, line in enumerate(lines(folder, FILE), 1):
-        row = _document(line, f"{FILE}, line {number}")
-        if "error" in row.data:
-            if not tape.gpus:
-                raise CannotLook(row.get("error", str))
-            tape = tape._replace(ended=row.get("error", str))
-        elif "follow" in row.data:
-            tape = tape._replace(follow=row.get("follow", float), by=row.get("by", str))
-        elif "t" in row.data:
-            for gpu in row.each("gpus"):
-                moments.setdefault(gpu.get("index", int), []).append(_moment(row.get("t", float), gpu))
-        else:
-            tape = tape._replace(gpus=row.each("gpus"))
-    return tape, moments
-
-
-def _document(line: str, name: str) -> Document:
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise CannotLook(f"{name} is torn: it is not whole JSON") from error
-    if not isinstance(data, dict):
-        raise CannotLook(f"{name} is not a JSON object")
-    return Document(name, data)
-
-
-def _moment(t: float, gpu: Document) -> _Moment:
-    listed = gpu.maybe("processes", list) is not None
-    return _Moment(
-        t=t, utilization=gpu.maybe("utilization", int), power=gpu.maybe("power_mw", int), sm=gpu.maybe("sm_mhz", int),
-        energy=gpu.maybe("energy_mj", int), memory=gpu.maybe("memory_used", int),
-        rows=tuple(map(_row, gpu.each("processes"))) if listed else None, error=gpu.maybe("error", str),
-    )  # fmt: skip
-
-
-def _row(row: Document) -> _Row:
-    used = row.maybe("used_bytes", int) or 0
-    return _Row(row.get("pid", int), used, row.get("ours", bool), seen="unseen" not in row.data)
 
 
 def _window(folder: Path, follow: float) -> tuple[float, float]:

@@ -14,6 +14,7 @@ import tempfile
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -40,7 +41,7 @@ class Answering(Machine):
 
     def run(self, argv: Sequence[str], timeout: float = 5.0) -> Result:
         if argv[0] == "readlink":
-            found = [self.links[path] for path in argv if path in self.links]
+            found = [self.links[path] for path in takewhile(self.links.__contains__, argv[2:])]  # uutils stops there
             return Result(code=int(len(found) < len(argv) - 2), out="".join(f"{path}\n" for path in found), err="")
         if argv[0] == "stat":
             asked = argv[4:]
@@ -57,7 +58,7 @@ class Answering(Machine):
         return super().run(argv, timeout)
 
     def _there(self, path: str) -> bool:
-        return path in self.nodes or path in self.links.values()
+        return path in self.nodes or path in self.links or path in self.links.values()
 
     def _stat(self, path: str) -> str:
         if path in self.nodes:

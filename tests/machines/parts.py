@@ -334,12 +334,15 @@ def cdi(path: str, folder: str, version: str, gpus: int, uvm: int) -> Described:
     return Described(files={parent: f"{name}\n", path: text})
 
 
-def python(path: str, *packages: str, files: dict[str, str] | None = None) -> Described:
+def python(path: str, *packages: str, files: dict[str, str] | None = None, by_pip: bool = True) -> Described:
     """`packages` are metadata folders; `files` are below site-packages."""
     site = path.replace("/bin/python3", "/lib/python3.12/site-packages")
     out = "".join(f"{line}\n" for line in (path, *(f"{site}/{package}" for package in packages)))
     return Described(
-        files={f"{site}/{name}": text for name, text in (files or {}).items()},
+        files={
+            **{f"{site}/{package}/INSTALLER": "pip\n" for package in packages if by_pip},
+            **{f"{site}/{name}": text for name, text in (files or {}).items()},
+        },
         runs={frameworks.COMMAND: done(out)},
     )
 

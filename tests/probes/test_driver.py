@@ -6,6 +6,7 @@ import pytest
 from gpucheck.facts import DeviceNode, Driver, Library, Version
 from gpucheck.host import CannotLook, Result
 from gpucheck.probes import driver, files
+from tests.probes.real_files import answers
 
 Machine = Callable[..., Any]
 
@@ -15,14 +16,11 @@ GCC version:  gcc version 11.3.0 (Ubuntu 11.3.0-1ubuntu1~22.04)
 OPEN = """NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.124.06  Release Build  (dvs-builder@U16-I3-B03-4-3)  Wed Feb 26 01:55:38 UTC 2025
 GCC version:  gcc version 13.3.0 (Ubuntu 13.3.0-6ubuntu2~24.04)
 """  # noqa: E501
-READLINK = (
-    "readlink", "-e", *(f"{folder}/{name}" for folder in files.LIBRARY_FOLDERS
-                        for name in ("libcuda.so.1", "libnvidia-ml.so.1")),
-)  # fmt: skip
+ASKED = [f"{folder}/{name}" for folder in files.LIBRARY_FOLDERS for name in ("libcuda.so.1", "libnvidia-ml.so.1")]
 STAT = ("stat", "-L", "-c", files.STAT_FORMAT)
 GONE = f"stat: cannot statx '{driver.MODPROBE}': No such file or directory\n"
 NONE = {
-    READLINK: Result(code=1, out="", err=""),
+    **answers(ASKED, {}),
     (*STAT, driver.MODPROBE): Result(code=1, out="", err=GONE),
 }
 
@@ -47,7 +45,7 @@ def test_no_version_in_a_torn_file(text: str) -> None:
 def test_a_machine_without_a_driver_starts_two_processes(machine: Machine) -> None:
     host = machine({"/dev": "null\nnvme0\nzero\n"}, NONE)
     assert driver.probe(host) == Driver(version=None, open_module=None, libraries=(), devices=(), modprobe=False)
-    assert host.asked == [(*STAT, driver.MODPROBE), READLINK]
+    assert host.asked == [(*STAT, driver.MODPROBE), (*STAT, *ASKED)]
 
 
 @pytest.mark.parametrize(("line", "there"), [("89ed 0 0 4755 root", True), ("81ed 0 0 755 root", False)])
@@ -61,11 +59,11 @@ def test_on_wsl_the_libraries_may_be_where_windows_keeps_them(machine: Machine) 
     store = f"{driver.WSL_DRIVERS}/nv_dispi.inf_amd64_0373d825005116d0"
     there = (f"{store}/libnvidia-ml.so.1", f"{store}/libcuda.so.1.1")
     names = ("libcuda.so.1", "libnvidia-ml.so.1", "libcuda.so.1.1")
-    readlink = ("readlink", "-e", *(f"{folder}/{name}" for folder in (*files.LIBRARY_FOLDERS, store) for name in names))
+    asked = [f"{folder}/{name}" for folder in (*files.LIBRARY_FOLDERS, store) for name in names]
     stat = (*STAT, "/dev/dxg", driver.MODPROBE)
     stores = "hdaudio.inf_amd64_5e3d\nnv_dispi.inf_amd64_0373d825005116d0\n"
     runs = {
-        readlink: Result(code=1, out="".join(f"{path}\n" for path in there), err=""),
+        **answers(asked, {path: path for path in there}),
         stat: Result(code=1, out="21b6 a 7d 666 root /dev/dxg\n", err=GONE),
     }
     found = driver.probe(machine({"/dev": "dxg\nnull\n", driver.WSL_DRIVERS: stores}, runs))
@@ -75,21 +73,23 @@ def test_on_wsl_the_libraries_may_be_where_windows_keeps_them(machine: Machine) 
 
 def test_a_machine_with_a_driver(machine: Machine) -> None:
     stat = (*STAT, "/dev/nvidia-caps", "/dev/nvidia-uvm", "/dev/nvidia0", "/dev/nvidiactl", driver.MODPROBE)
-    real = "/usr/lib/x86_64-linux-gnu/lib{}.so.570.124.06\n"
+    real = "/usr/lib/x86_64-linux-gnu/lib{}.so.570.124.06"
+    links = {f"/usr/lib/x86_64-linux-gnu/lib{name}.so.1": real.format(name) for name in ("cuda", "nvidia-ml")}
+    links |= {"/usr/lib64/libnvidia-ml.so.1": real.format("nvidia-ml")}  # found twice, told of once
     lines = ["41ed 0 0 755 root /dev/nvidia-caps", "21b6 1ff 0 666 root /dev/nvidia-uvm"]
     lines += ["21b6 c3 0 666 root /dev/nvidia0", "21b0 c3 ff 660 video /dev/nvidiactl"]
     found = driver.probe(
         machine(
             {"/proc/driver/nvidia/version": OPEN, "/dev": "null\nnvidia-caps\nnvidia-uvm\nnvidia0\nnvidiactl\nnvme0\n"},
             {
-                READLINK: Result(code=1, out=real.format("cuda") + real.format("nvidia-ml") * 2, err=""),
+                **answers(ASKED, links),
                 stat: Result(code=1, out="".join(f"{line}\n" for line in lines), err=GONE),
             },
         )
     )
     assert found.libraries == (
-        Library(path=real.format("cuda").strip(), version=Version("570.124.06")),
-        Library(path=real.format("nvidia-ml").strip(), version=Version("570.124.06")),
+        Library(path=real.format("cuda"), version=Version("570.124.06")),
+        Library(path=real.format("nvidia-ml"), version=Version("570.124.06")),
     )
     assert found.devices == (
         DeviceNode(path="/dev/nvidia-uvm", major=511, minor=0, mode="666", group="root"),
@@ -101,11 +101,6 @@ def test_a_machine_with_a_driver(machine: Machine) -> None:
 def test_the_modules_own_version_where_proc_has_none(machine: Machine) -> None:
     found = driver.probe(machine({"/sys/module/nvidia/version": "535.54.03\n"}, NONE))
     assert (str(found.version), found.open_module) == ("535.54.03", None)
-
-
-def test_a_readlink_that_knows_no_e_cannot_look(machine: Machine) -> None:
-    with pytest.raises(CannotLook, match="readlink"):
-        driver.probe(machine({}, {**NONE, READLINK: Result(code=1, out="", err="readlink: invalid option -- 'e'\n")}))
 
 
 @pytest.mark.parametrize(

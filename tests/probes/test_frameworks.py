@@ -152,6 +152,7 @@ def test_build_info(text: str, cuda: str | None, cpu_only: bool | None) -> None:
 # tensorflow 2.21.0, torch 2.10.0, and how older tools wrote it.
 METADATA = """Metadata-Version: 2.4
 Name: tensorflow
+Version: 2.21.0
 Author-email: somebody@example.com
 Requires-Dist: numpy>=1.26.0
 Requires-Dist: nvidia-cublas-cu12<13.0,>=12.5.3.2; extra == "and-cuda"
@@ -178,16 +179,38 @@ def test_the_wheels_that_a_package_wants() -> None:
 def test_what_is_kept_of_metadata_says_the_same() -> None:
     kept = frameworks.kept(METADATA)
     assert frameworks.parse_wanted(kept) == frameworks.parse_wanted(METADATA)
+    assert frameworks.kept(kept) == kept
     assert "example.com" not in kept
 
 
-@pytest.mark.parametrize(("installer", "wants"), [("pip\n", 4), ("conda\n", 0)])
-def test_conda_brings_cuda_in_packages_of_its_own(machine: Machine, installer: str, wants: int) -> None:
+# Of conda's jaxlib and jax_cuda12_plugin there is no INSTALLER (conda-forge/jaxlib-feedstock issue 293).
+@pytest.mark.parametrize(
+    ("installer", "wheel", "wants"), [("pip\n", True, 4), ("uv", True, 4), ("conda\n", False, 0), (None, False, 0)]
+)
+def test_conda_brings_cuda_in_packages_of_its_own(
+    machine: Machine, installer: str | None, wheel: bool, wants: int
+) -> None:
+    (package,) = installed(machine, METADATA, installer).packages
+    assert (package.wheel, len(package.wants)) == (wheel, wants)
+
+
+def installed(machine: Machine, metadata: str | None, installer: str | None = "pip\n") -> Frameworks:
     folder = f"{SITE}/torch-2.10.0.dist-info"
-    (package,) = probe(
-        machine, "torch-2.10.0.dist-info", files={f"{folder}/METADATA": METADATA, f"{folder}/INSTALLER": installer}
-    ).packages
-    assert len(package.wants) == wants
+    files = {f"{folder}/METADATA": metadata, f"{folder}/INSTALLER": installer}
+    return probe(
+        machine, "torch-2.10.0.dist-info", files={path: text for path, text in files.items() if text is not None}
+    )
+
+
+@pytest.mark.parametrize("metadata", ["", "\0\ufffd\x01" * 500, "Metadata-Version: 2.4\nName: torch\n", "Version: 2\n"])
+def test_torn_metadata_is_not_metadata_without_requirements(machine: Machine, metadata: str) -> None:
+    with pytest.raises(CannotLook, match="METADATA"):
+        installed(machine, metadata)
+    assert installed(machine, metadata, installer="conda").packages[0].wants == ()
+
+
+def test_what_is_kept_of_metadata_is_metadata(machine: Machine) -> None:
+    assert installed(machine, frameworks.kept(METADATA)) == installed(machine, METADATA)
 
 
 def test_a_build_for_the_cpu_wants_nothing(machine: Machine) -> None:

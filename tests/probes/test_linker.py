@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from gpucheck.facts import Linker
-from gpucheck.host import CannotLook, Local, Result
+from gpucheck.host import Local, Result
 from gpucheck.probes import linker, system
+from tests.probes.real_files import answers
 
 Machine = Callable[..., Any]
 
@@ -26,17 +27,18 @@ OWN, REAL = "/lib/x86_64-linux-gnu/libcuda.so.1", "/usr/lib/x86_64-linux-gnu/lib
 STUBS = "/usr/local/cuda/lib64/stubs"
 
 
-def done(out: str, code: int = 0, err: str = "") -> Result:
-    return Result(code=code, out=out, err=err)
+def done(out: str, code: int = 0) -> Result:
+    return Result(code=code, out=out, err="")
 
 
-def look(machine: Machine, **runs: Result) -> Linker:
-    answers = {system.ENVIRONMENT: done("end\n"), linker.CACHE: done(CACHE), ("readlink", "-e", OWN): done(f"{REAL}\n")}
-    return linker.probe(machine({}, {**answers, **runs}))
+def look(machine: Machine, real: dict[str, str]) -> Linker:
+    return linker.probe(
+        machine({}, {system.ENVIRONMENT: done("end\n"), linker.CACHE: done(CACHE), **answers([OWN], real)})
+    )
 
 
 def test_what_the_cache_has(machine: Machine) -> None:
-    found = look(machine)
+    found = look(machine, {OWN: REAL})
     assert [(library.path, str(library.version)) for library in found.libcuda] == [(REAL, "570.124.06")]
     assert (found.path, found.cuda, found.cache_error) == ((), ("libcudart.so.12", "libcudnn.so.9"), None)
 
@@ -45,13 +47,14 @@ def test_the_library_path_comes_first(machine: Machine) -> None:
     stub = "/usr/local/cuda-12.8/targets/x86_64-linux/lib/stubs/libcuda.so"
     value = f"LD_LIBRARY_PATH={STUBS}/::relative:{STUBS}:/opt/lib\nend\n"
     listed = ("sh", "-c", linker.LIST, "sh", STUBS, "/opt/lib")
-    answers = {
+    link = f"{STUBS}/libcuda.so.1"
+    runs = {
         system.ENVIRONMENT: done(value),
         linker.CACHE: done(CACHE),
-        listed: done(f"{STUBS}/libcuda.so.1\n/opt/lib/libcublas.so.12\n"),
-        ("readlink", "-e", f"{STUBS}/libcuda.so.1", OWN): done(f"{stub}\n{REAL}\n"),
+        listed: done(f"{link}\n/opt/lib/libcublas.so.12\n"),
+        **answers([link, OWN], {link: stub, OWN: REAL}),
     }
-    found = linker.probe(machine({}, answers))
+    found = linker.probe(machine({}, runs))
     assert found.path == (STUBS, "/opt/lib")
     assert [library.path for library in found.libcuda] == [stub, REAL]
     assert found.cuda == ("libcublas.so.12", "libcudart.so.12", "libcudnn.so.9")
@@ -67,14 +70,8 @@ def test_a_system_without_the_cache(machine: Machine, result: Result, why: str) 
     assert why in (found.cache_error or "")
 
 
-def test_a_readlink_that_knows_no_e_cannot_look(machine: Machine) -> None:
-    answers = {
-        system.ENVIRONMENT: done("end\n"),
-        linker.CACHE: done(CACHE),
-        ("readlink", "-e", OWN): done("", 1, "readlink: illegal option -- e\n"),
-    }
-    with pytest.raises(CannotLook, match="readlink"):
-        linker.probe(machine({}, answers))
+def test_a_cache_of_before_the_library_was_removed(machine: Machine) -> None:
+    assert look(machine, {}).libcuda == ()
 
 
 def test_what_is_kept_of_the_cache_says_the_same() -> None:

@@ -251,10 +251,18 @@ def test_function_that_the_driver_lacks_altogether(look: Look) -> None:
     processes = [f"nvmlDeviceGetComputeRunningProcesses_v{n}" for n in (2, 3)]
     gpu = look("h200", {f"ret.{symbol}": 13 for symbol in (*processes, "nvmlDeviceGetRemappedRows")}).gpus[0]
     assert gpu.processes is None  # not "no processes"
-    assert gpu.errors == (
-        error("nvmlDeviceGetRemappedRows", 13, "FUNCTION_NOT_FOUND"),
-        error("nvmlDeviceGetComputeRunningProcesses_v2", 13, "FUNCTION_NOT_FOUND"),
-    )
+    assert gpu.remapped_correctable is None
+    assert gpu.errors == ()  # such a driver has none of it
+
+
+def test_what_no_form_tells_any_more_is_not_what_there_never_was(look: Look) -> None:
+    gpu = look("h200", {"ret.nvmlDeviceGetRemappedRows": 26}).gpus[0]
+    assert gpu.errors == (error("nvmlDeviceGetRemappedRows", 26, "DEPRECATED"),)
+
+
+@pytest.mark.parametrize("code", [3, 13])
+def test_every_driver_counts_its_gpus(look: Look, code: int) -> None:
+    assert [e.call for e in look("t4", {"ret.nvmlDeviceGetCount_v2": code}).errors] == ["nvmlDeviceGetCount"]
 
 
 # --- the fake has the layouts of the bindings ---

@@ -105,15 +105,27 @@ def test_a_gpu_at_work(fake_nvml: FakeNvml, program: Callable[..., Program]) -> 
     sample = running.until(lambda _: True)
     assert sample["gpus"] == [{
         "index": 0, "utilization": 97, "memory_used": 61440 * MIB, "power_mw": 612340, "energy_mj": 123456789,
-        "sm_mhz": 1980, "processes": [{"pid": NOBODY, "used_bytes": 5 * MIB, "ours": False, "unseen": True}],
-        "error": None,
+        "sm_mhz": 1980, "temperature_c": 63, "error": None,
+        "processes": [{"pid": NOBODY, "used_bytes": 5 * MIB, "ours": False, "unseen": True}],
     }]  # fmt: skip
     assert abs(sample["t"] - time.time()) < 60
     assert running.end() == 0
     assert running.lines()[0] == {
-        "gpus": [{"index": 0, "uuid": "GPU-43c25ee1-6c44-02eb-c92d-d72c143f2e5b", "name": "NVIDIA H200"}],
+        "gpus": [{
+            "index": 0, "uuid": "GPU-43c25ee1-6c44-02eb-c92d-d72c143f2e5b", "name": "NVIDIA H200",
+            "memory_total": 143771 * MIB,
+        }],
         "interval": 0.02,
-    }
+    }  # fmt: skip
+
+
+def test_a_temperature_that_is_not_told_is_no_error(fake_nvml: FakeNvml, program: Callable[..., Program]) -> None:
+    """An old driver has one of the two functions alone; nothing is judged by what both refuse."""
+    fake_nvml("h200", {"ret.nvmlDeviceGetTemperatureV": 13})
+    assert program().until(lambda _: True)["gpus"][0]["temperature_c"] == 63
+    fake_nvml("h200", {"ret.nvmlDeviceGetTemperatureV": 999})
+    gpu = program().until(lambda _: True)["gpus"][0]
+    assert (gpu["temperature_c"], gpu["error"], gpu["power_mw"]) == (None, None, 612340)
 
 
 def test_what_a_gpu_does_not_have_is_null(fake_nvml: FakeNvml, program: Callable[..., Program]) -> None:

@@ -104,6 +104,15 @@ def test_a_gpu_that_sleeps_is_left_alone(machine: Machine) -> None:
     assert (found.answers, found.power, found.link_width) == (None, "D3cold", None)
 
 
+@pytest.mark.parametrize(("status", "answers"), [("suspended\n", None), ("active\n", False), (None, False)])
+def test_a_kernel_before_5_11_tells_of_sleep_elsewhere(
+    machine: Machine, status: str | None, answers: bool | None
+) -> None:
+    """`power_state` came with 5.11; `power/runtime_status` is in Documentation/ABI/testing/sysfs-devices-power."""
+    found = gpu_with(machine, **{"power_state": None, "power/runtime_status": status, "current_link_width": "63\n"})
+    assert (found.answers, found.power) == (answers, "suspended" if answers is None else None)
+
+
 def test_a_link_that_this_kernel_does_not_show(machine: Machine) -> None:
     """A virtual machine's GPU need not be a PCI Express device."""
     found = gpu_with(machine, current_link_width=None, current_link_speed=CannotLook("Permission denied"))
@@ -119,6 +128,8 @@ def test_a_link_that_this_kernel_does_not_show(machine: Machine) -> None:
         (ABSENT * 13, "2342", (0,)),
         (BAR0 + ABSENT * 12, "2342", ()),  # GH200: its memory is on the CPU's own bus
         (BAR0 + ABSENT * 12, "2e12", ()),
+        (BAR0 + ABSENT * 12, "31c2", ()),  # GB300
+        (BAR0 + ABSENT * 12, "3182", (1, 3)),  # the same chip on an x86 board
         ("", "2684", None),
         ("\ufffd" * 1000, "2684", None),
     ],

@@ -82,7 +82,7 @@ def test_a_folder_mounted_as_shm_has_the_size_of_its_disk() -> None:
 
 def test_no_other_variable_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a real shell, among variables of which some are secret, empty, or look like two."""
-    for name in system.VARIABLES:
+    for name in system.VARIABLES + system.JOBS:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SECRET", "s3cret")
     monkeypatch.setenv("XLA_FLAGS", "--a=$SECRET --b='`id`'")
@@ -90,6 +90,16 @@ def test_no_other_variable_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None
     text = Local().run(system.ENVIRONMENT).out
     assert system.parse_environment(text) == {"XLA_FLAGS": "--a=$SECRET --b='`id`'", "CUDA_VISIBLE_DEVICES": ""}
     assert "s3cret" not in text
+
+
+def test_of_a_job_only_that_it_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PBS_JOBID", "1234.s3cret.example.com")
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    text = Local().run(system.ENVIRONMENT).out
+    assert "s3cret" not in text
+    told = system.parse_environment(text)
+    assert told["PBS_JOBID"] == ""
+    assert "SLURM_JOB_ID" not in told
 
 
 HOSTS_MOUNT = "/dev/sda1 /etc/hosts ext4 rw 0 0\n"

@@ -18,6 +18,13 @@ LIBRARIES = tuple(
     for name in ("libcuda", "libnvidia-ml")
 )
 DRIVER = Driver(version=Version("570.124.06"), open_module=True, libraries=LIBRARIES, devices=(CTL, GPU0, UVM))
+# In the container of NVIDIA's GPU Operator, as its host sees it.
+OPERATORS = Driver(
+    version=Version("570.124.06"), open_module=True, devices=(),
+    libraries=tuple(
+        Library(path=f"/run/nvidia/driver{library.path}", version=library.version) for library in LIBRARIES
+    ),
+)  # fmt: skip
 NO_DRIVER = Driver(version=None, open_module=None, libraries=(), devices=())
 KERNEL = Kernel(
     release="6.1.0-30-amd64", modules=("nvidia", "nvidia_uvm"), module_version=Version("570.124.06"),

@@ -129,3 +129,10 @@ def test_rhel_has_a_docker_command_by_podman(judged: Callable[..., Finding]) -> 
     remedy = judged("docker.installed", SYSTEM, NONE).remedy
     assert remedy
     assert "podman-docker" in remedy.commands_for("rhel")[0]
+
+
+def test_amazon_linux_has_docker_and_no_podman(judged: Callable[..., Finding]) -> None:
+    """amazonlinux/amazon-linux-2023 issue 67."""
+    remedy = judged("docker.installed", replace(SYSTEM, os_family="rhel", os_id="amzn"), NONE).remedy
+    assert remedy
+    assert remedy.commands_for("rhel")[0] == "sudo dnf install -y docker"

@@ -13,6 +13,8 @@ from gpucheck.facts import (
     Driver,
     DriverPackage,
     Gpu,
+    Library,
+    Linker,
     Nvml,
     Packages,
     Suspend,
@@ -34,6 +36,7 @@ from tests.rules.literals import (
     KERNEL,
     LIBRARIES,
     NO_DRIVER,
+    OPERATORS,
     RTX3090,
     RTX4090,
     RTX5090,
@@ -51,11 +54,18 @@ NVML = Nvml(driver_version=Version("570.124.06"), cuda_version=Version("12.8"), 
 DENIED = Nvml(error=CallError(call="nvmlInitWithFlags", code=4, name="NO_PERMISSION"))
 CUDA_12_8 = Toolkit(cuda=Version("12.8"), nvcc="nvcc", installs=())
 CUDA_13_0 = Toolkit(cuda=Version("13.0"), nvcc="nvcc", installs=())
+
+
 NO_CUDA = Toolkit(cuda=None, nvcc=None, installs=())
 
 
 def module(version: str, open_module: bool) -> Driver:
     return replace(DRIVER, version=Version(version), open_module=open_module)
+
+
+def in_front(version: str) -> Linker:
+    library = Library(path=f"/usr/local/cuda/compat/libcuda.so.{version}", version=Version(version))
+    return Linker(path=(), libcuda=(library,), cuda=())
 
 
 def narrow(mode: str) -> Driver:
@@ -83,12 +93,30 @@ UVM_CLOSED = replace(DRIVER, devices=(CTL, GPU0, replace(UVM, mode="660", group=
 CAPS = replace(GPU0, path="/dev/nvidia-caps-imex-channels", mode="500")
 MODESET = replace(GPU0, path="/dev/nvidia-modeset", mode="600")
 
+NEWER = Library(path="/usr/lib/x86_64-linux-gnu/libcuda.so.580.65.06", version=Version("580.65.06"))
+BOUND = replace(
+    DRIVER,
+    libraries=tuple(
+        Library(path=f"/.singularity.d/libs/{name}.so.1", version=None) for name in ("libcuda", "libnvidia-ml")
+    ),
+)
+FOUND = Linker(
+    path=("/opt/lib",),
+    libcuda=(Library(path="/opt/lib/libcuda.so.570.124.06", version=Version("570.124.06")),),
+    cuda=(),
+)
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.installed", (SYSTEM, DRIVER), PASS, "570.124.06"),
     ("driver.installed", (SYSTEM, replace(DRIVER, version=None)), PASS, "libcuda"),
     ("driver.installed", (SYSTEM, NO_DRIVER, KERNEL), PASS, "570.124.06"),
     ("driver.installed", (SYSTEM, NO_DRIVER, replace(KERNEL, module_version=None)), FAIL, "neither"),
     ("driver.installed", (SYSTEM, NO_DRIVER), UNKNOWN, "could not be looked at"),
+    (
+        "driver.installed",
+        (SYSTEM, NO_DRIVER, replace(KERNEL, module_version=None, module_error="no modinfo")),
+        UNKNOWN,
+        "no modinfo",
+    ),
     ("driver.installed", (CONTAINER, NO_DRIVER), SKIP, "host"),
     ("driver.installed", (WSL, NO_DRIVER), SKIP, "Windows"),
     ("driver.open-module-fits", (bus((H100, "nvidia")), DRIVER), PASS, "9.0"),
@@ -101,6 +129,11 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.open-module-fits", (bus((V100, "vfio-pci"), (H100, None)), DRIVER), PASS, "9.0"),
     ("driver.open-module-fits", (bus((K80, "nouveau"), (H100, "nvidia")), DRIVER), PASS, "9.0"),
     ("driver.open-module-fits", (bus((V100, None)), NO_DRIVER), SKIP, "no nvidia module"),
+    ("driver.open-module-fits", (CONTAINER, NO_DRIVER), SKIP, "only the host of this container"),
+    ("driver.open-module-fits", (SYSTEM, DRIVER), UNKNOWN, "PCI bus"),
+    # An old card for the screen beside a GPU that works.
+    ("driver.open-module-fits", (bus((V100, None), (RTX4090, "nvidia")), DRIVER), PASS, "0000:01:00.0"),
+    ("driver.open-module-fits", (bus((V100, None), (K80, None)), DRIVER), FAIL, "3.7, 7.0"),
     ("driver.branch-supports-gpu", (DRIVER, bus((RTX5090, "nvidia"))), PASS, "12.0"),
     ("driver.branch-supports-gpu", (module("590.48.01", False), bus((V100, None))), FAIL, "580"),
     ("driver.branch-supports-gpu", (module("580.95.05", False), bus((V100, "nvidia"))), PASS, "580.95.05"),
@@ -125,6 +158,9 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.module-loaded", (SYSTEM, DRIVER), PASS, "open"),
     ("driver.module-loaded", (SYSTEM, NO_DRIVER), FAIL, "not loaded"),
     ("driver.module-loaded", (CONTAINER, NO_DRIVER), FAIL, "not loaded"),
+    # gVisor's kernel tells of no module.
+    ("driver.module-loaded", (CONTAINER, NO_DRIVER, NVML), PASS, "NVML reached driver 570.124.06"),
+    ("driver.module-loaded", (CONTAINER, NO_DRIVER, DENIED), FAIL, "not loaded"),
     ("driver.module-loaded", (WSL, NO_DRIVER), SKIP, "Windows"),
     ("driver.device-nodes", (SYSTEM, DRIVER), PASS, "1 GPU"),
     ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL, GPU0), modprobe=True)), PASS, "first use"),
@@ -137,6 +173,7 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(CTL,))), FAIL, "/dev/nvidia0"),
     ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=(), modprobe=True), NVML), PASS, "NVML reached 1"),
     ("driver.device-nodes", (SYSTEM, replace(DRIVER, devices=()), NVML), UNKNOWN, "without nvidia-modprobe"),
+    ("driver.device-nodes", (SYSTEM, OPERATORS), SKIP, "pod"),
     ("driver.device-nodes", (WSL, replace(NO_DRIVER, devices=(DXG,))), SKIP, "/dev/dxg"),
     ("driver.libraries-match", (SYSTEM, DRIVER), PASS, "570.124.06"),
     ("driver.libraries-match", (SYSTEM, module("570.86.15", True)), FAIL, "570.86.15"),
@@ -149,6 +186,29 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         "2 libraries",
     ),
     ("driver.libraries-match", (WSL, NO_DRIVER), SKIP, "Windows"),
+    ("driver.libraries-match", (CONTAINER, NO_DRIVER), SKIP, "not told"),
+    # Apptainer binds the real files to the links' names, in a folder of its own.
+    ("driver.libraries-match", (CONTAINER, BOUND, NVML), SKIP, "NVML answers"),
+    ("driver.libraries-match", (CONTAINER, BOUND, DENIED), UNKNOWN, "2 libraries"),
+    ("driver.libraries-match", (CONTAINER, replace(DRIVER, libraries=()), NVML, FOUND), PASS, "/opt/lib/libcuda"),
+    ("driver.libraries-match", (CONTAINER, module("570.86.15", True), NVML, FOUND), FAIL, "570.124.06"),
+    ("driver.libraries-match", (CONTAINER, replace(DRIVER, libraries=()), DENIED, FOUND), FAIL, "libcuda"),
+    ("driver.libraries-match", (CONTAINER, replace(DRIVER, libraries=()), NVML), FAIL, "libcuda"),
+    (
+        "driver.libraries-match",
+        (CONTAINER, replace(module("570.86.15", True), libraries=()), NVML, FOUND),
+        SKIP,
+        "/opt/lib/libcuda",
+    ),
+    # cuda-compat, as libnvidia-container mounts it. Where libnvidia-ml is another's too, or on a host, it is none.
+    ("driver.libraries-match", (CONTAINER, replace(DRIVER, libraries=(NEWER, LIBRARIES[1]))), PASS, "cuda-compat"),
+    ("driver.libraries-match", (SYSTEM, replace(DRIVER, libraries=(NEWER, LIBRARIES[1]))), FAIL, "580.65.06"),
+    (
+        "driver.libraries-match",
+        (CONTAINER, replace(DRIVER, libraries=(NEWER, replace(LIBRARIES[1], version=Version("580.65.06"))))),
+        FAIL,
+        "580.65.06",
+    ),
     (
         "driver.libraries-match",
         (SYSTEM, module("570.86.15", True), replace(PACKAGES, upgrade=UPGRADE)),
@@ -227,6 +287,10 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("driver.runs-cuda", (DRIVER, CUDA_12_8), PASS, "525.60.13"),
     ("driver.runs-cuda", (DRIVER, CUDA_13_0), FAIL, "580.65.06"),
     ("driver.runs-cuda", (module("580.65.06", True), CUDA_13_0), PASS, "580.65.06"),
+    # Forward compatibility: the libcuda that is loaded is a newer driver's.
+    ("driver.runs-cuda", (DRIVER, CUDA_13_0, in_front("580.82.07")), PASS, "580.82.07 (on driver 570.124.06)"),
+    ("driver.runs-cuda", (DRIVER, CUDA_13_0, in_front("575.57.08")), FAIL, "575.57.08"),
+    ("driver.runs-cuda", (DRIVER, CUDA_13_0, in_front("535.54.03")), FAIL, "this is driver 570.124.06"),
     ("driver.runs-cuda", (DRIVER, NO_CUDA), SKIP, "no CUDA toolkit"),
     ("driver.runs-cuda", (DRIVER, replace(CUDA_12_8, cuda=Version("99.0"))), SKIP, "table"),
     ("driver.runs-cuda", (NO_DRIVER, CUDA_13_0, NVML), FAIL, "12.8"),

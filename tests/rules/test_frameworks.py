@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from gpucheck.facts import Driver, Frameworks, Gpu, Linker, Nvml, Package, Version, Wanted
+from gpucheck.facts import Driver, Frameworks, Gpu, Library, Linker, Nvml, Package, System, Version, Wanted
 from gpucheck.model import Finding, Status
+from tests.rules.literals import SYSTEM
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
@@ -32,10 +33,31 @@ def driver(version: str | None) -> Driver:
 
 
 def gpu(capability: str, cuda: str | None = None) -> Nvml:
+    return replace(gpus(capability), cuda_version=Version(cuda) if cuda else None)
+
+
+def gpus(*capabilities: str) -> Nvml:
+    """Of each the UUID is GPU- and its number."""
     return Nvml(
-        cuda_version=Version(cuda) if cuda else None,
-        gpus=(Gpu(index=0, name="a GPU", compute_capability=Version(capability)),),
+        gpus=tuple(
+            Gpu(index=i, name="a GPU", uuid=f"GPU-{i}", compute_capability=Version(c))
+            for i, c in enumerate(capabilities)
+        )
     )
+
+
+def visible(value: str) -> System:
+    return replace(SYSTEM, environment={"CUDA_VISIBLE_DEVICES": value})
+
+
+def by_conda(*given: tuple[str, str, str | None]) -> Frameworks:
+    found = wheels(*given)
+    return replace(found, packages=tuple(replace(package, wheel=False) for package in found.packages))
+
+
+def libcuda(version: str) -> Linker:
+    library = Library(path=f"/usr/local/cuda/compat/libcuda.so.{version}", version=Version(version))
+    return Linker(path=(), libcuda=(library,), cuda=())
 
 
 TF = ("tensorflow", "2.21.0", "12.5.1")
@@ -77,6 +99,10 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("frameworks.wheel-fits-driver", (wheels(TORCH), driver(None), gpu("8.9", "12.8")), FAIL, "12.8"),
     ("frameworks.wheel-fits-driver", (wheels(TF), driver(None), gpu("8.9", "12.8")), PASS, "12.8"),
     ("frameworks.wheel-fits-driver", (wheels(TF), driver(None)), UNKNOWN, "12.5.1"),
+    # Forward compatibility: the libcuda that is loaded is a newer driver's.
+    ("frameworks.wheel-fits-driver", (wheels(TORCH), driver("570.124.06"), libcuda("595.45.04")), PASS, "595.45.04"),
+    ("frameworks.wheel-fits-driver", (wheels(TORCH), driver("570.124.06"), libcuda("575.57.08")), FAIL, "575.57.08"),
+    ("frameworks.wheel-fits-driver", (wheels(TORCH), driver("580.65.06"), libcuda("535.54.03")), PASS, "580.65.06"),
     # NVIDIA's own wheels belong to a framework.
     (
         "frameworks.wheel-fits-driver",
@@ -131,15 +157,58 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         "table",
     ),
     ("frameworks.wheel-fits-gpu", (wheels(TF), driver("580.65.06")), SKIP, "GPU"),
+    (
+        "frameworks.wheel-fits-gpu",
+        (wheels(TF), driver("550.54.14"), libcuda("580.65.06"), gpu("10.0")),
+        PASS,
+        "first use",
+    ),
+    # One GPU that fits is enough, and the other is named; of two frameworks each may have its own.
+    ("frameworks.wheel-fits-gpu", (wheels(TORCH), driver("595.45.04"), gpus("6.1", "8.9")), PASS, "not fit GPU 0"),
+    ("frameworks.wheel-fits-gpu", (wheels(TORCH), driver("595.45.04"), gpus("6.1", "7.0")), FAIL, "dropped"),
+    ("frameworks.wheel-fits-gpu", (wheels(TF, TORCH), driver("595.45.04"), gpus("6.1", "12.0")), PASS, "not fit GPU 1"),
+    (
+        "frameworks.wheel-fits-gpu",
+        (wheels(TORCH), driver("595.45.04"), gpus("6.1", "8.9"), visible("GPU-0")),
+        FAIL,
+        "dropped",
+    ),
+    (
+        "frameworks.wheel-fits-gpu",
+        (wheels(TORCH), driver("595.45.04"), gpus("6.1", "8.9"), visible("1")),
+        PASS,
+        "not fit GPU 0",
+    ),
+    # conda builds for other GPUs; what its CUDA has dropped it has not either.
+    (
+        "frameworks.wheel-fits-gpu",
+        (by_conda(("torch", "2.7.1", "12.6")), driver("580.65.06"), gpu("12.0")),
+        SKIP,
+        "not in our table",
+    ),
+    ("frameworks.wheel-fits-gpu", (by_conda(TORCH), driver("595.45.04"), gpu("7.0")), FAIL, "dropped"),
     ("frameworks.cudnn-supports-gpu", (wheels(TF, CUDNN), gpu("6.0")), PASS, "9.3.0.75"),
     ("frameworks.cudnn-supports-gpu", (wheels(TF, ("nvidia-cudnn-cu12", "9.28.0.1", "12")), gpu("6.0")), FAIL, "9.11"),
     ("frameworks.cudnn-supports-gpu", (wheels(("nvidia-cudnn-cu13", "9.12.0.46", "13")), gpu("7.0")), FAIL, "9.11"),
     ("frameworks.cudnn-supports-gpu", (wheels(TF, CUDNN), gpu("12.0")), SKIP, "12.0 is not in our table"),
     ("frameworks.cudnn-supports-gpu", (wheels(TF), gpu("6.0")), SKIP, "no cuDNN wheel"),
+    (
+        "frameworks.cudnn-supports-gpu",
+        (wheels(("nvidia-cudnn-cu13", "9.12.0.46", "13")), gpus("8.9", "6.1")),
+        PASS,
+        "not fit GPU 1",
+    ),
+    (
+        "frameworks.cudnn-supports-gpu",
+        (wheels(("nvidia-cudnn-cu13", "9.12.0.46", "13")), gpus("8.9", "6.1"), visible("GPU-1")),
+        FAIL,
+        "9.11",
+    ),
     ("frameworks.cudnn-new-enough", (wheels(TF, CUDNN),), PASS, "9.3"),
     ("frameworks.cudnn-new-enough", (wheels(TF, ("nvidia-cudnn-cu12", "9.1.0.70", "12")),), FAIL, "9.1.0.70"),
     ("frameworks.cudnn-new-enough", (wheels(("tensorflow", "2.16.2", "12.3"), CUDNN),), FAIL, "8.9"),
     ("frameworks.cudnn-new-enough", (wheels(("tensorflow", "9.9.0", None), CUDNN),), SKIP, "table"),
+    ("frameworks.cudnn-new-enough", (by_conda(("tensorflow", "2.16.2", "12.3"), CUDNN),), SKIP, "table"),
     ("frameworks.cudnn-new-enough", (wheels(TF),), SKIP, "not both"),
     ("frameworks.cudnn-new-enough", (wanting(TORCH, PINNED, CUDNN),), FAIL, "9.10.2.21"),
     # torch compares major and minor.
@@ -160,6 +229,8 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("frameworks.one-uses-gpu", (wheels(("tensorflow", "2.21.0", None)),), PASS, "2.21.0"),
     ("frameworks.one-uses-gpu", (wheels(("tensorflow", "9.9.0", None)),), SKIP, "none that says"),
     ("frameworks.one-uses-gpu", (wheels(("keras", "3.15.1", None)),), SKIP, "no framework"),
+    # conda's jaxlib had CUDA in it before it came with the plugin (conda-forge/jaxlib-feedstock pull request 288).
+    ("frameworks.one-uses-gpu", (by_conda(JAX, JAXLIB),), SKIP, "none that says"),
     ("frameworks.nvidia-wheels-there", (wanting(TF, WANTED, CUDNN, RUNTIME), NONE_IN_REACH), PASS, "tensorflow 2.21.0"),
     ("frameworks.nvidia-wheels-there", (wanting(TF, WANTED, CUDNN), NONE_IN_REACH), FAIL, "nvidia-cuda-runtime-cu12"),
     ("frameworks.nvidia-wheels-there", (wanting(TF, WANTED), IN_REACH), PASS, "all here"),

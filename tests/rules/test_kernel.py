@@ -20,6 +20,7 @@ UBUNTU_KEY = "desktop Secure Boot Module Signature key"
 BUILT_HERE = replace(KERNEL, secure_boot=True, module_signer=DKMS)
 CANONICAL = "Canonical Ltd. Master Certificate Authority"
 NO_MODULE = replace(KERNEL, module_version=None)
+NO_MODINFO = replace(NO_MODULE, module_licence=None, module_error="there is no modinfo command")
 
 
 def failed(kernel: str) -> Dkms:
@@ -38,6 +39,11 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ),
     ("kernel.module-built", (CONTAINER, replace(KERNEL, module_version=None), NO_DRIVER), SKIP, "docker"),
     ("kernel.module-built", (WSL, replace(KERNEL, module_version=None), NO_DRIVER), SKIP, "Windows"),
+    ("kernel.module-built", (SYSTEM, NO_MODINFO, NO_DRIVER), UNKNOWN, "no modinfo"),
+    ("kernel.module-built", (SYSTEM, NO_MODINFO, DRIVER), PASS, "570.124.06"),
+    ("kernel.module-built", (CONTAINER, NO_MODINFO, NO_DRIVER), SKIP, "docker"),
+    ("kernel.nouveau-absent", (CONTAINER, NO_MODINFO), SKIP, "docker"),
+    ("kernel.nouveau-absent", (SYSTEM, KERNEL), UNKNOWN, "PCI bus"),
     ("kernel.nouveau-absent", (SYSTEM, KERNEL, bus((T4, "nvidia"))), PASS, "not loaded"),
     (
         "kernel.nouveau-absent",
@@ -69,6 +75,13 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         "not among the 1 enrolled key",
     ),
     ("kernel.secure-boot-allows-module", (SYSTEM, BUILT_HERE, NO_DRIVER), UNKNOWN, DKMS),
+    ("kernel.secure-boot-allows-module", (CONTAINER, NO_MODINFO, NO_DRIVER), SKIP, "docker"),
+    (
+        "kernel.secure-boot-allows-module",
+        (SYSTEM, replace(NO_MODINFO, secure_boot=True), NO_DRIVER),
+        UNKNOWN,
+        "no modinfo",
+    ),
     # A distribution's key is in its kernel, not in the owner's list.
     (
         "kernel.secure-boot-allows-module",
@@ -90,6 +103,7 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("kernel.dkms-builds", (SYSTEM, NO_MODULE, NO_DRIVER, failed("")), UNKNOWN, "for which kernel"),
     # The newest driver did not build; the one of before is there.
     ("kernel.dkms-builds", (SYSTEM, KERNEL, NO_DRIVER, failed("6.1.0-30-amd64")), PASS, "570.124.06"),
+    ("kernel.dkms-builds", (SYSTEM, NO_MODINFO, NO_DRIVER, failed("6.1.0-30-amd64")), UNKNOWN, "no modinfo"),
     ("kernel.dkms-builds", (CONTAINER, NO_MODULE, NO_DRIVER, failed("6.1.0-30-amd64")), SKIP, "docker"),
     ("kernel.dkms-builds", (SYSTEM, NO_MODULE, NO_DRIVER), UNKNOWN, "Dkms"),
 ]

@@ -13,7 +13,7 @@ from gpucheck.facts import CallError, Facts, Gpu, KernelLog, LogEvent, Nvml
 from gpucheck.model import Finding, Status
 from gpucheck.rules import HOST_RULES
 from gpucheck.rules.events import ago
-from tests.rules.literals import CONTAINER, H100, SYSTEM, bus
+from tests.rules.literals import CONTAINER, H100, RTX4090, SYSTEM, bus
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 S = SYSTEM
@@ -50,6 +50,24 @@ RECOVERED = "GPU recovery action changed from 0x1 (GPU Reset Required) to 0x0 (N
 WRAPPED = log(starts=72000.0)
 NVML_TELLS = "NVML reaches 2 GPUs"
 
+# The share of a job; a virtual GPU, which has no sensors; and GPUs that were reset after what the log tells.
+JOB = replace(SYSTEM, environment={"SLURM_JOB_ID": ""})
+VIRTUAL = Nvml(gpus=(Gpu(index=0, pci_address=ONE, pstate=0, utilization_percent=0),))
+NO_SENSOR = CallError(call="nvmlDeviceGetTemperatureV", code=999, name="UNKNOWN")
+SENSELESS = Nvml(gpus=(replace(VIRTUAL.gpus[0], errors=(NO_SENSOR,)),))
+
+
+def after_reset(**fields: Any) -> Nvml:
+    gpu = replace(
+        BOTH.gpus[0], utilization_percent=0, pstate=0, ecc_volatile_uncorrected=0, remap_pending=False, **fields
+    )
+    return Nvml(gpus=(gpu, BOTH.gpus[1]))
+
+
+RESET, SAID = after_reset(), after_reset(recovery_action="none")
+ASKS = after_reset(recovery_action="gpu_reset")
+FAILING = after_reset(errors=(CallError(call="nvmlDeviceGetPowerUsage", code=999, name="UNKNOWN"),))
+
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("kernel_log.readable", (log(),), PASS, "dmesg"),
     ("kernel_log.readable", (), UNKNOWN, "KernelLog"),
@@ -65,6 +83,13 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("kernel_log.power-connected", (S, PCI, DEAD), UNKNOWN, "cannot be read"),
     ("kernel_log.power-connected", (S, PCI,), UNKNOWN, "cannot be read"),
     ("kernel_log.power-connected", (CONTAINER, PCI, DEAD), SKIP, "only the host"),
+    ("kernel_log.power-connected", (JOB, PCI, nvml(ONE)), SKIP, "this job"),
+    ("kernel_log.power-connected", (JOB, WRAPPED, PCI, nvml(ONE)), SKIP, "20 h"),
+    ("kernel_log.power-connected", (JOB, PCI, DEAD), UNKNOWN, "cannot be read"),
+    ("kernel_log.power-connected", (S, bus((H100, "nvidia")), VIRTUAL), PASS, "NVML reaches 1 GPU"),
+    ("kernel_log.power-connected", (S, bus((H100, "nvidia")), SENSELESS), UNKNOWN, "cannot be read"),
+    ("kernel_log.power-connected", (S, bus((RTX4090, "nvidia"), ("128b", None)), nvml(ONE)), PASS, "1 GPU"),
+    ("kernel_log.power-connected", (S, WRAPPED, bus((H100, "nvidia")), VIRTUAL), PASS, "power"),
     ("kernel_log.power-connected", (S, WRAPPED, PCI, DEAD), UNKNOWN, "20 h"),
     # --- off the bus ---
     ("kernel_log.no-gpu-off-the-bus", (S, log(), PCI, BOTH), PASS, "kernel log"),
@@ -107,6 +132,14 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("kernel_log.no-hardware-xid", (log(xid(48), xid(154, RECOVERED, gpu=TWO, at=99400.0)), BOTH), FAIL, "Xid 48"),
     ("kernel_log.no-hardware-xid", (log(xid(48), xid(154, RECOVERED, at=5.0)), BOTH), FAIL, "Xid 48"),
     ("kernel_log.no-hardware-xid", (log(xid(79), xid(62)), DEAD), PASS, ""),
+    *(("kernel_log.no-hardware-xid", (log(xid(code)), RESET), PASS, f"Xid {code} on {ONE}") for code in (48, 95, 140)),
+    ("kernel_log.no-hardware-xid", (log(xid(62)), RESET), FAIL, "Xid 62"),  # before 570 nobody tells
+    ("kernel_log.no-hardware-xid", (log(xid(62)), SAID), PASS, "by NVML"),
+    ("kernel_log.no-hardware-xid", (log(xid(48, gpu=TWO)), SAID), FAIL, "Xid 48"),
+    *(("kernel_log.no-hardware-xid", (log(xid(48)), still), FAIL, "Xid 48") for still in (
+        ASKS, FAILING, after_reset(remap_failed=True), after_reset(retire_pending=True), nvml(ONE))),
+    ("kernel_log.no-gsp-failure", (S, log(xid(119)), PCI, RESET), PASS, "Xid 119"),
+    *(("kernel_log.no-gsp-failure", (S, log(xid(119)), PCI, still), FAIL, "Xid 119") for still in (ASKS, FAILING)),
     ("kernel_log.no-hardware-xid", (BOTH,), SKIP, "cannot be read"),
     ("kernel_log.no-hardware-xid", (WRAPPED, BOTH), PASS, "20 h after the boot"),
     ("kernel_log.no-recovery-asked", (log(xid(154, RECOVERED)), BOTH), PASS, "no recovery"),

@@ -10,7 +10,7 @@ import pytest
 
 from gpucheck.facts import Gpu, Library, Linker, Nvml, Version
 from gpucheck.model import Finding, Status
-from tests.rules.literals import DRIVER, NO_DRIVER
+from tests.rules.literals import CONTAINER, DRIVER, NO_DRIVER, SYSTEM
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
@@ -20,6 +20,7 @@ OTHER = Library(path="/opt/old/libcuda.so.535.183.01", version=Version("535.183.
 NEWER = Library(path="/usr/local/cuda-12.9/compat/libcuda.so.575.57.08", version=Version("575.57.08"))
 OLDER = Library(path="/usr/local/cuda-12.4/compat/libcuda.so.550.54.15", version=Version("550.54.15"))
 SAME = Library(path="/usr/local/cuda-12.8/compat/libcuda.so.570.124.06", version=Version("570.124.06"))
+MOUNTED = Library(path="/usr/lib/x86_64-linux-gnu/libcuda.so.580.65.06", version=Version("580.65.06"))
 NONE = Linker(path=(), libcuda=(), cuda=())
 BLIND = replace(NONE, cache_error="there is no /sbin/ldconfig here")
 
@@ -32,11 +33,25 @@ def gpus(*brands: str) -> Nvml:
     return Nvml(gpus=tuple(Gpu(index=index, brand=brand) for index, brand in enumerate(brands)))
 
 
+ANSWERS = Nvml(driver_version=Version("570.124.06"))
+RULES = ("linker.no-stub", "linker.compat-allowed", "linker.finds-drivers-libcuda")
+
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("linker.no-stub", (linker(OWN, STUB),), PASS, OWN.path),
     ("linker.no-stub", (linker(STUB, OWN),), FAIL, STUB.path),
     ("linker.no-stub", (NONE,), SKIP, "no libcuda"),
     ("linker.no-stub", (BLIND,), UNKNOWN, "ldconfig"),
+    # NixOS has no cache; its programs are built to find the driver's own.
+    *((rule, (BLIND, DRIVER, ANSWERS), SKIP, "NVML answers") for rule in RULES),
+    *((rule, (BLIND, DRIVER, Nvml()), UNKNOWN, "ldconfig") for rule in RULES),
+    *((rule, (BLIND, replace(DRIVER, libraries=(OTHER,)), ANSWERS), UNKNOWN, "ldconfig") for rule in RULES),
+    # Where libnvidia-container mounts cuda-compat only its version tells. On a host it is no such thing.
+    ("linker.compat-allowed", (linker(MOUNTED), DRIVER, gpus("NVIDIA"), CONTAINER), PASS, "1 data-center"),
+    ("linker.compat-allowed", (linker(MOUNTED), DRIVER, gpus("GeForce"), CONTAINER), FAIL, "804"),
+    ("linker.compat-allowed", (linker(MOUNTED), DRIVER, gpus("NVIDIA"), SYSTEM), PASS, "no compatibility library"),
+    ("linker.finds-drivers-libcuda", (linker(MOUNTED), DRIVER, CONTAINER), SKIP, "on purpose"),
+    ("linker.finds-drivers-libcuda", (linker(MOUNTED), DRIVER, SYSTEM), FAIL, "580.65.06"),
+    ("linker.finds-drivers-libcuda", (linker(OTHER), DRIVER, CONTAINER), FAIL, "535.183.01"),
     ("linker.compat-allowed", (linker(OWN, NEWER), DRIVER), PASS, "no compatibility library"),
     ("linker.compat-allowed", (linker(NEWER, OWN), DRIVER, gpus("Tesla", "NVIDIA")), PASS, "2 data-center GPUs"),
     ("linker.compat-allowed", (linker(NEWER, OWN), DRIVER, gpus("NVIDIA", "GeForce RTX")), FAIL, "804"),
@@ -51,7 +66,7 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("linker.finds-drivers-libcuda", (linker(OTHER, path=("/opt/old",)), DRIVER), FAIL, "LD_LIBRARY_PATH (/opt/old)"),
     ("linker.finds-drivers-libcuda", (linker(NEWER), DRIVER), SKIP, "on purpose"),
     ("linker.finds-drivers-libcuda", (linker(replace(OWN, version=None)), DRIVER), SKIP, "no version"),
-    ("linker.finds-drivers-libcuda", (linker(OWN), NO_DRIVER), SKIP, "no kernel module"),
+    ("linker.finds-drivers-libcuda", (linker(OWN), NO_DRIVER), SKIP, "not told"),
     ("linker.finds-drivers-libcuda", (NONE, DRIVER), SKIP, "no libcuda"),
     ("linker.finds-drivers-libcuda", (BLIND, DRIVER), UNKNOWN, "ldconfig"),
 ]

@@ -10,7 +10,8 @@ import pytest
 
 from gpucheck.facts import CallError, Gpu, GpuProcess, MigDevice, Nvml, Pci, PciDevice, Version
 from gpucheck.model import Finding, Status
-from tests.rules.literals import CONTAINER, SYSTEM, WSL
+from tests.rules.literals import CONTAINER, DRIVER, GB10, OPERATORS, RTX4090, SYSTEM, T4, V100, WSL
+from tests.rules.literals import bus as cards
 
 PASS, FAIL, SKIP, UNKNOWN = Status
 
@@ -49,6 +50,14 @@ def bus(*drivers: str | None) -> Pci:
     return Pci(gpus=tuple(gpus), nvswitches=())
 
 
+# A job that was given two of three GPUs: NVML lists two, or refuses the third.
+JOB = replace(SYSTEM, environment={"SLURM_JOB_ID": ""})
+REFUSED = Gpu(index=2, errors=(CallError(call="nvmlDeviceGetHandleByIndex", code=4, name="NO_PERMISSION"),))
+SHARE = replace(NVML, gpus=(*NVML.gpus, REFUSED))
+ONE = replace(NVML, gpus=NVML.gpus[:1])
+GT710 = "128b"  # GK208: in no table
+PROPRIETARY = replace(DRIVER, open_module=False)
+DROPPED = replace(ONE, driver_version=Version("590.48.01"))
 SWITCHES = tuple(PciDevice(address=f"0000:c{i}:00.0", device_id="1af1", driver="nvidia-nvswitch") for i in range(6))
 
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
@@ -57,6 +66,9 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("nvml.answers", (SYSTEM, failed(9, "DRIVER_NOT_LOADED")), FAIL, "9"),
     ("nvml.answers", (CONTAINER, failed(12, "LIBRARY_NOT_FOUND")), FAIL, "libnvidia-ml.so.1"),
     ("nvml.answers", (CONTAINER, failed(999, "UNKNOWN")), FAIL, "999"),
+    ("nvml.answers", (SYSTEM, failed(12, "LIBRARY_NOT_FOUND"), OPERATORS), SKIP, "GPU Operator"),
+    ("nvml.answers", (SYSTEM, failed(12, "LIBRARY_NOT_FOUND"), DRIVER), FAIL, "libnvidia-ml.so.1"),
+    ("nvml.answers", (SYSTEM, failed(9, "DRIVER_NOT_LOADED"), OPERATORS), FAIL, "9"),
     ("nvml.answers", (SYSTEM,), UNKNOWN, "Nvml"),
     (
         "nvml.answers",
@@ -69,6 +81,21 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", "nvidia", "nvidia")), FAIL, "2 of 3"),
     ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", "nvidia", "vfio-pci")), PASS, "2"),
     ("nvml.all-gpus", (SYSTEM, NVML, bus("nvidia", None, "nouveau")), PASS, "2"),
+    ("nvml.all-gpus", (JOB, NVML, bus("nvidia", "nvidia", "nvidia")), SKIP, "2 of 3 GPUs answered; Slurm"),
+    ("nvml.all-gpus", (JOB, NVML, bus("nvidia", "nvidia")), PASS, "2 GPUs"),
+    ("nvml.all-gpus", (JOB, SHARE, bus("nvidia", "nvidia", "nvidia")), SKIP, "NO_PERMISSION"),
+    ("nvml.all-gpus", (SYSTEM, SHARE, bus("nvidia", "nvidia", "nvidia")), SKIP, "NO_PERMISSION"),
+    ("nvml.all-gpus", (JOB, replace(NVML, gpus=(REFUSED,)), bus("nvidia")), FAIL, "refuses this user 1 GPU"),
+    ("nvml.all-gpus", (JOB, lost(15, "GPU_IS_LOST", "nvmlDeviceGetHandleByIndex"), bus("nvidia")), FAIL, "15"),
+    # A card beside it that this driver does not drive, by the tables or because it is in none.
+    ("nvml.all-gpus", (SYSTEM, ONE, cards((RTX4090, "nvidia"), (GT710, None)), DRIVER), PASS, "02:00.0 has no driver"),
+    ("nvml.all-gpus", (SYSTEM, ONE, cards((RTX4090, "nvidia"), (V100, None)), DRIVER), PASS, "02:00.0 has no driver"),
+    ("nvml.all-gpus", (SYSTEM, ONE, cards((RTX4090, "nvidia"), (GB10, None)), PROPRIETARY), PASS, "02:00.0"),
+    ("nvml.all-gpus", (SYSTEM, DROPPED, cards((RTX4090, "nvidia"), (V100, None)), PROPRIETARY), PASS, "02:00.0"),
+    ("nvml.all-gpus", (SYSTEM, ONE, cards((RTX4090, "nvidia"), (V100, None)), PROPRIETARY), FAIL, "1 of 2"),
+    ("nvml.all-gpus", (SYSTEM, ONE, cards((RTX4090, "nvidia"), (T4, None)), DRIVER), FAIL, "1 of 2"),
+    ("nvml.all-gpus", (SYSTEM, ONE, cards((GT710, "nvidia"), (GT710, None)), DRIVER), FAIL, "1 of 2"),
+    ("nvml.compute-allowed", (SHARE,), PASS, "2 GPUs"),
     ("nvml.all-gpus", (CONTAINER, NVML, bus("nvidia", "nvidia", "nvidia")), PASS, "2"),
     ("nvml.all-gpus", (WSL, NVML, bus()), PASS, "2"),
     (
@@ -104,6 +131,9 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         UNKNOWN,
         "6 NVSwitches",
     ),
+    ("nvml.fabric-ready", (CONTAINER, NVML, replace(bus("nvidia"), nvswitches=SWITCHES)), SKIP, "only the host"),
+    ("nvml.fabric-ready", (CONTAINER, NVML), SKIP, "only the host"),
+    ("nvml.fabric-ready", (CONTAINER, NVML, bus("nvidia")), SKIP, "no NVSwitch"),
     (
         "nvml.fabric-ready",
         (SYSTEM, lost(999, "UNKNOWN", "nvmlDeviceGetGpuFabricInfoV"), bus("nvidia", "nvidia")),

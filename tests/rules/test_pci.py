@@ -35,6 +35,9 @@ def two(*changes: dict[str, Any]) -> Pci:
     return replace(pci, gpus=tuple(replace(gpu, **change) for gpu, change in zip(pci.gpus, changes, strict=True)))
 
 
+# A sandbox such as gVisor's shows no PCI bus.
+ON_THE_BUS = ("pci.not-passed-through", "pci.gpu-answers", "pci.bars-assigned", "pci.every-gpu-usable")
+
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("pci.gpu-present", (SYSTEM, bus((H100, "nvidia"), (H100, None))), PASS, "2 NVIDIA GPUs"),
     ("pci.gpu-present", (SYSTEM, bus((T4, None)), NO_DRIVER), PASS, "0000:01:00.0"),
@@ -60,6 +63,7 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     # One of the two is a virtual machine's, so what is left has gone.
     ("pci.gpu-answers", (two({**GOOD, "driver": "vfio-pci"}, GONE),), FAIL, "0000:02:00.0"),
     ("pci.gpu-answers", (two(ASLEEP, ASLEEP),), SKIP, "asleep (D3cold)"),
+    ("pci.gpu-answers", (two({**ASLEEP, "power": "suspended"}),), SKIP, "asleep (suspended)"),
     ("pci.gpu-answers", (bus((T4, "nvidia")),), SKIP, "does not tell"),
     ("pci.gpu-answers", (bus(),), SKIP, "no NVIDIA GPU"),
     ("pci.bars-assigned", (two(GOOD, GOOD),), PASS, "2 GPUs of 2"),
@@ -72,6 +76,8 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("pci.every-gpu-usable", (two(NO_BAR, GOOD),), FAIL, "BAR without an address: 0000:01:00.0"),
     ("pci.every-gpu-usable", (two(GOOD, ASLEEP),), SKIP, "D3cold"),
     ("pci.every-gpu-usable", (bus((T4, "nvidia")),), SKIP, "not several"),
+    *((rule, (CONTAINER,), SKIP, "only the host of this container") for rule in ON_THE_BUS),
+    *((rule, (SYSTEM,), UNKNOWN, "could not be looked at") for rule in ON_THE_BUS),
     ("pci.peers-not-redirected", (PciBridges(redirecting=()),), PASS, "no port"),
     ("pci.peers-not-redirected", (PciBridges(redirecting=("0000:1a:00.0", "0000:42:00.0")),), FAIL, "2 ports"),
     ("pci.peers-not-redirected", (PciBridges(redirecting=None),), SKIP, "virtual machine"),

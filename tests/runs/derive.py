@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import re
 import sys
 from collections.abc import Callable
@@ -27,7 +28,9 @@ CREATED = (
     "device:GPU:0 with 22446 MB memory:  -> device: 0, name: derived, no real GPU, pci bus id: 0000:03:00.0, "
     "compute capability: 8.6\n"
 )
-GPU = {"index": 0, "uuid": "GPU-00000000-0000-0000-0000-000000000000", "name": "derived, no real GPU"}
+GPU = {"index": 0, "uuid": "GPU-00000000-0000-0000-0000-000000000000", "name": "derived, no real GPU",
+       "memory_total": 24 * 2**30}  # fmt: skip
+LASTED, LOADING = {"probe-strict": 3.7, "control": 3.1, "control-train": 2.9}, 2.3  # seconds
 Evidence = dict[str, Any]  # the files by name: a log's lines, a document's object, other files' bytes
 
 
@@ -45,42 +48,66 @@ def recorded(name: str) -> Evidence:
     return {name: content for name, content in evidence.items() if not name.startswith("strict.")}
 
 
-def samples(training: dict[str, Any], processes: Callable[[bool], list[dict[str, Any]]], busy: int = 71) -> str:
-    """nvml.jsonl, ten samples a second, from a second before the run to the training's end."""
-    began, ended = training["began"], training["ended"]
-    start = began - 10.0
+def times(evidence: Evidence) -> None:
+    """When each part began: those before the training as long as they may take on a GPU machine, and without a gap."""
+    training, run = evidence["train.json"], evidence["run.json"]
+    training["trained"] = training["ended"] - 0.6
+    seconds = {**LASTED, "train": LOADING + training["ended"] - training["began"] + 0.5}
+    t = training["began"] - LOADING - sum(LASTED.values())
+    run["parts"] = [
+        {"name": name, "exit_code": 0, "signal": None, "began": round(t + sum(list(seconds.values())[:place]), 3),
+         "seconds": round(lasts, 3)} for place, (name, lasts) in enumerate(seconds.items())
+    ]  # fmt: skip
+
+
+def samples(evidence: Evidence, processes: Callable[[int], list[dict[str, Any]]], busy: int = 71) -> str:
+    """nvml.jsonl, ten samples a second, from a second before the run to its end: the probe and the training work on
+    the GPU, the control run does not. `processes` gets the bytes that the run holds there; busy=0 is a training that
+    holds none.
+    """
+    training, parts = evidence["train.json"], evidence["run.json"]["parts"]
+    ends = [training["began"]]  # of the epochs; the last half second of each is validation
+    for epoch in training["history"]:
+        ends.append(ends[-1] + epoch["seconds"])
+    start, degrees = parts[0]["began"] - 1.0, 38.0
     lines = [{"gpus": [GPU], "interval": 0.1}]
-    moments = [start + 0.1 * n for n in range(int((ended - start) / 0.1))]
-    for t in moments:
-        follow, training_now = t >= start + 1.0, t >= began
-        if follow and len(lines) == 11:
+    for n in range(int((parts[-1]["began"] + parts[-1]["seconds"] - start) / 0.1)):
+        t = start + 0.1 * n
+        part = next((part["name"] for part in reversed(parts) if t >= part["began"]), None)
+        if part and len(lines) == 11:
             lines.append({"follow": round(t, 3), "by": "process tree"})
-        work = busy if training_now else 0
+        held, work = {"probe-strict": (2**28, 24), "train": (2**30 if busy else 0, 0)}.get(part or "", (0, 0))
+        if busy and training["began"] <= t:
+            slow = t > training["trained"] or any(end - 0.5 < t <= end for end in ends[1:])
+            work = round(busy / 3 if slow else busy - 4.5 + 3 * math.sin(7.3 * n) + 1.5 * math.sin(0.4 * n))
+        degrees += (38 + work / 2 - degrees) / 80
         lines.append({"t": round(t, 3), "gpus": [{
-            "index": 0, "utilization": work, "memory_used": 2**30 if follow else 2**20, "error": None,
+            "index": 0, "utilization": work, "memory_used": 2**20 + held, "error": None,
             "power_mw": 60_000 + 3000 * work, "energy_mj": None, "sm_mhz": 1980 if work else 345,
-            "processes": processes(follow),
+            "temperature_c": round(degrees), "processes": processes(held),
         }]})  # fmt: skip
     return "".join(f"{json.dumps(line)}\n" for line in lines)
 
 
-def ours(follow: bool) -> list[dict[str, Any]]:
-    return [{"pid": 4242, "used_bytes": 2**30, "ours": True}] if follow else []
+def ours(held: int) -> list[dict[str, Any]]:
+    return [{"pid": 4242, "used_bytes": held, "ours": True}] if held else []
 
 
-def neighbour(_follow: bool) -> list[dict[str, Any]]:
+def neighbour(_held: int) -> list[dict[str, Any]]:
     return [{"pid": 777, "used_bytes": 2**30, "ours": False}]
 
 
 def on_gpu(evidence: Evidence) -> Evidence:
     """What every framework's evidence of a GPU run has alike."""
     evidence["asked.json"]["options"]["device"] = evidence["asked.json"]["device"] = "gpu"
+    evidence["asked.json"]["reason"] = "derived, nobody chose it"
     evidence["run.json"]["env"] = {}
     evidence["run.json"]["libraries"] = {"libcuda.so.1": True, "libnvidia-ml.so.1": True}
     training = evidence["train.json"]
     training.update(gpu_memory_peak_bytes=[100 * 2**20], devices=["GPU:0"])
     training["shares"] = [{**share, "device": "GPU:0"} for share in training["shares"]]
-    evidence["nvml.jsonl"] = samples(training, ours)
+    times(evidence)
+    evidence["nvml.jsonl"] = samples(evidence, ours)
     return evidence
 
 
@@ -96,7 +123,10 @@ def tensorflow() -> Evidence:
     evidence["control.json"] = {**plain["probe.json"], "device": "gpu", "strict": False}
     evidence["control-train.json"] = {**plain["train.json"], "history": [], "profile": None}
     evidence["probe.err.gz"].insert(6, CREATED)
-    evidence["asked.json"].update(recipe="tensorflow-cuda12", image="gpucheck/tensorflow:2.21.0-cuda12.5")
+    evidence["asked.json"].update(
+        recipe="tensorflow-cuda12", image="gpucheck/tensorflow:2.21.0-cuda12.5", cuda="12.5", cudnn="9.3",
+        lock_sha256="0" * 64,
+    )  # fmt: skip
     evidence["ran.json"]["recipe"] = "tensorflow-cuda12"
     registry = json.loads((HERE / "gpu_kernels.json").read_text())
     gpus = [{"device_name": "derived, no real GPU", "compute_capability": [8, 6]}]
@@ -165,7 +195,7 @@ def forged_log() -> Evidence:
     evidence = tensorflow()
     evidence["train.xplane.pb.gz"] = recorded("tensorflow-fast-cpu")["train.xplane.pb.gz"]
     evidence["train.json"]["gpu_memory_peak_bytes"] = []
-    evidence["nvml.jsonl"] = samples(evidence["train.json"], neighbour)
+    evidence["nvml.jsonl"] = samples(evidence, neighbour)
     return evidence
 
 
@@ -195,7 +225,7 @@ def gpu_went_away() -> Evidence:
     evidence = tensorflow()
     evidence["train.xplane.pb.gz"] = recorded("tensorflow-fast-cpu")["train.xplane.pb.gz"]
     evidence["train.json"].update(gpu_memory_peak_bytes=[], devices=["CPU:0"])
-    evidence["nvml.jsonl"] = samples(evidence["train.json"], lambda _follow: [], busy=0)
+    evidence["nvml.jsonl"] = samples(evidence, ours, busy=0)
     return evidence
 
 

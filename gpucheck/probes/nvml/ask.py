@@ -9,9 +9,12 @@ from gpucheck.facts import CallError
 
 # Codes that mean "ask in the older way": the symbol is missing, its struct version is unknown, or CUDA 14 removed it.
 # https://docs.nvidia.com/deploy/nvml-api/Deprecations.html
-FUNCTION_NOT_FOUND = 13
-OUTDATED = frozenset({FUNCTION_NOT_FOUND, 25, 26})
+FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH, DEPRECATED = 13, 25, 26
+OUTDATED = frozenset({FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH, DEPRECATED})
 NOT_SUPPORTED = 3
+# Of the oldest form: this GPU, or this driver, which is older than the question, has no such thing. What a driver has
+# left behind (DEPRECATED) it may tell in a form that is newer than we are: that is no answer.
+LACKING = frozenset({NOT_SUPPORTED, FUNCTION_NOT_FOUND, ARGUMENT_VERSION_MISMATCH})
 NOT_TEXT = -1  # our own code: what should be a name is no UTF-8
 
 
@@ -23,7 +26,7 @@ class Ask:
         self.errors: list[CallError] = []
 
     def __call__(self, call: str, *args: Any, absent: frozenset[int] = frozenset()) -> Any:
-        """The answer, or None. Codes in `absent` mean "there is none", as NOT_SUPPORTED always does."""
+        """The answer, or None. Codes in `absent` mean "there is none", as those that are LACKING always do."""
         return self.first((call, *args), absent=absent)
 
     def first(self, *questions: tuple[Any, ...], absent: frozenset[int] = frozenset()) -> Any:
@@ -41,9 +44,17 @@ class Ask:
                 failed = call, int(error.value)
                 if failed[1] not in OUTDATED:
                     break
-        if failed[1] not in absent | {NOT_SUPPORTED}:
+        if failed[1] not in absent | LACKING:
             self.errors.append(self.error(*failed))
         return None
+
+    def needed(self, call: str, *args: Any) -> Any:
+        """As a call, of what every driver has: without an answer there is always an error."""
+        before = len(self.errors)
+        answer = self(call, *args)
+        if answer is None and len(self.errors) == before:
+            self.errors.append(self.error(call, NOT_SUPPORTED))
+        return answer
 
     def code(self, call: str, *args: Any, known: frozenset[int]) -> int | None:
         """0 or one of `known`, of a function that answers by its code alone; None as a call gives it."""
@@ -56,7 +67,7 @@ class Ask:
             code = int(error.value)
             if code in known:
                 return code
-            if code not in OUTDATED | {NOT_SUPPORTED}:
+            if code not in LACKING:
                 self.errors.append(self.error(call, code))
             return None
         return 0

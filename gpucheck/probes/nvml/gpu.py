@@ -70,9 +70,7 @@ def _activity(ask: Ask, gpu: Any) -> dict[str, Any]:
     return {
         "utilization_percent": getattr(rates, "gpu", None),
         "memory_utilization_percent": getattr(rates, "memory", None),
-        "temperature_c": ask.first(
-            ("nvmlDeviceGetTemperatureV", gpu, SENSOR_GPU), ("nvmlDeviceGetTemperature", gpu, SENSOR_GPU)
-        ),
+        "temperature_c": temperature(ask, gpu),
         "slowdown_c": ask("nvmlDeviceGetTemperatureThreshold", gpu, SLOWDOWN),
         "margin_c": ask("nvmlDeviceGetMarginTemperature", gpu),
         "shutdown_c": ask("nvmlDeviceGetTemperatureThreshold", gpu, SHUTDOWN),
@@ -89,6 +87,13 @@ def _activity(ask: Ask, gpu: Any) -> dict[str, Any]:
         "throttle_mask": mask,
         "throttle_reasons": None if mask is None else words.throttle_reasons(mask),
     }
+
+
+def temperature(ask: Ask, gpu: Any) -> int | None:
+    degrees: int | None = ask.first(
+        ("nvmlDeviceGetTemperatureV", gpu, SENSOR_GPU), ("nvmlDeviceGetTemperature", gpu, SENSOR_GPU)
+    )
+    return degrees
 
 
 def _pcie(ask: Ask, gpu: Any) -> dict[str, Any]:

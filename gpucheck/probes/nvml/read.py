@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import ModuleType
 
 from gpucheck.facts import Gpu, Nvml, Version
-from gpucheck.probes.nvml.ask import NOT_SUPPORTED, NOT_TEXT, Ask
+from gpucheck.probes.nvml.ask import NOT_TEXT, Ask
 from gpucheck.probes.nvml.gpu import read_gpu
 
 MOST_GPUS = 256  # a count beyond that is garbage, and each would be asked
@@ -37,16 +37,14 @@ def read_with(binding: ModuleType) -> Nvml:
         cuda_version=None if cuda is None else Version(f"{cuda // 1000}.{cuda % 1000 // 10}"),
         confidential_computing=confidential,
         confidential_ready=None if ready is None else bool(ready),
-        gpus=tuple(_gpu(binding, index) for index in range(min(ask("nvmlDeviceGetCount") or 0, MOST_GPUS))),
+        gpus=tuple(_gpu(binding, index) for index in range(min(ask.needed("nvmlDeviceGetCount") or 0, MOST_GPUS))),
         errors=tuple(ask.errors),
     )
 
 
 def _gpu(binding: ModuleType, index: int) -> Gpu:
     ask = Ask(binding)
-    handle = ask("nvmlDeviceGetHandleByIndex", index)
-    if handle is None and not ask.errors:  # a GPU of which there is no handle is no GPU that lacks one
-        ask.errors.append(ask.error("nvmlDeviceGetHandleByIndex", NOT_SUPPORTED))
+    handle = ask.needed("nvmlDeviceGetHandleByIndex", index)
     return Gpu(index=index, errors=tuple(ask.errors)) if handle is None else read_gpu(ask, index, handle)
 
 

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from gpucheck.probes.nvml.ask import Ask
-from gpucheck.probes.nvml.gpu import CLOCK_SM
+from gpucheck.probes.nvml.gpu import CLOCK_SM, temperature
 from gpucheck.probes.nvml.lists import INVALID_ARGUMENT, NOT_FOUND, memory_info
 from gpucheck.probes.nvml.ownership import Ours
 
@@ -19,6 +19,7 @@ class Watched:
     index: int
     uuid: str | None
     name: str | None
+    memory_total: int | None  # bytes
     devices: tuple[Any, ...]  # handles: the GPU's own, then those of its MIG devices; () = it gave none
     error: str | None  # why
 
@@ -30,7 +31,7 @@ def start(binding: ModuleType) -> list[Watched] | str:
         binding.nvmlInit()
     except binding.NVMLError as error:
         return f"NVML did not start: {ask.code_name(int(error.value))}"
-    count: int | None = ask("nvmlDeviceGetCount")
+    count: int | None = ask.needed("nvmlDeviceGetCount")
     if not count:
         return f"NVML did not start: {_first(ask)}" if ask.errors else "NVML lists no GPU"
     return [_watched(binding, index) for index in range(count)]
@@ -38,29 +39,31 @@ def start(binding: ModuleType) -> list[Watched] | str:
 
 def sample(binding: ModuleType, gpu: Watched, ours: Ours) -> dict[str, Any]:
     ask = Ask(binding)
-    rates = memory = power = energy = sm = listed = None
+    rates = memory = power = energy = sm = listed = degrees = None
     if gpu.devices:
         whole = gpu.devices[0]
         rates, memory = ask("nvmlDeviceGetUtilizationRates", whole), memory_info(ask, whole)
         power, energy = ask("nvmlDeviceGetPowerUsage", whole), ask("nvmlDeviceGetTotalEnergyConsumption", whole)
         sm, listed = ask("nvmlDeviceGetClockInfo", whole, CLOCK_SM), _processes(ask, gpu)
+        degrees = temperature(Ask(binding), whole)  # nothing is judged by it: that it is not told is no error
     return {
         "index": gpu.index, "utilization": getattr(rates, "gpu", None), "memory_used": getattr(memory, "used", None),
-        "power_mw": power, "energy_mj": energy, "sm_mhz": sm,
+        "power_mw": power, "energy_mj": energy, "sm_mhz": sm, "temperature_c": degrees,
         **_told(listed, ours), "error": gpu.error or _first(ask),
     }  # fmt: skip
 
 
 def _watched(binding: ModuleType, index: int) -> Watched:
     ask = Ask(binding)
-    gpu = ask("nvmlDeviceGetHandleByIndex", index)
+    gpu = ask.needed("nvmlDeviceGetHandleByIndex", index)
     if gpu is None:
-        return Watched(index, None, None, (), _first(ask))
+        return Watched(index, None, None, None, (), _first(ask))
     absent = frozenset({NOT_FOUND, INVALID_ARGUMENT})
     places = range(ask("nvmlDeviceGetMaxMigDeviceCount", gpu) or 0)
     parts = [ask("nvmlDeviceGetMigDeviceHandleByIndex", gpu, place, absent=absent) for place in places]
     devices = (gpu, *(part for part in parts if part is not None))
-    return Watched(index, ask("nvmlDeviceGetUUID", gpu), ask("nvmlDeviceGetName", gpu), devices, None)
+    total = getattr(memory_info(ask, gpu), "total", None)
+    return Watched(index, ask("nvmlDeviceGetUUID", gpu), ask("nvmlDeviceGetName", gpu), total, devices, None)
 
 
 def _processes(ask: Ask, gpu: Watched) -> dict[int, int | None] | None:

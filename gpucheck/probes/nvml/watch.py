@@ -2,9 +2,10 @@
 
     python -m gpucheck.probes.nvml.watch [--interval 0.1] [--pid PID] [--cgroup ID] [--mark NAME=value]
 
-{"gpus": [{"index", "uuid", "name"}], "interval"}     first; or {"error": ...} and the end where there is none to watch
+{"gpus": [{"index", "uuid", "name", "memory_total"}], "interval"}     first; or {"error": ...} and the end where none is
 {"follow": t, "by": "process tree" | "cgroup"}        from here on processes are told apart: see ownership.Ours
-{"t", "gpus": [{"index", "utilization", "memory_used", "power_mw", "energy_mj", "sm_mhz", "processes", "error"}]}
+{"t", "gpus": [{"index", "utilization", "memory_used", "power_mw", "energy_mj", "sm_mhz", "temperature_c", "processes",
+    "error"}]}
 
 "processes" is null or [{"pid", "used_bytes", "ours"}], with "unseen" where /proc has no such process; of more than
 samples.MOST_LISTED the rest is a number, "unlisted". A line on stdin, {"pid", "cgroup", "mark"}, names whom to follow.
@@ -66,7 +67,7 @@ def main() -> None:
     gpus = start(pynvml)
     if isinstance(gpus, str):
         return _say({"error": gpus})
-    named = [{"index": gpu.index, "uuid": gpu.uuid, "name": gpu.name} for gpu in gpus]
+    named = [{"index": gpu.index, "uuid": gpu.uuid, "name": gpu.name, "memory_total": gpu.memory_total} for gpu in gpus]
     _say({"gpus": named, "interval": options.interval})
     ours, clock = Ours(), Clock(time.monotonic())
     if options.pid or options.cgroup or options.mark:

@@ -9,16 +9,18 @@ from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 from gpucheck.rules.scope import no_host
 
 
-def judge(system: System, cloud: Cloud, pci: Pci, compat: Compat) -> Outcome:
+def judge(system: System, cloud: Cloud, pci: Pci | None, compat: Compat) -> Outcome:
     if cloud.provider is None:
         return skip("not a machine of AWS, GCP or Azure")
     if reason := no_host(system):
         return skip(reason)
     if cloud.instance_type is None:
-        return unsure(f"the instance type is not known: {cloud.untold or 'nobody told'}")
+        return skip(f"the instance type is not known: {cloud.untold or 'nobody told'}")
     promised = compat.promised(cloud.provider, cloud.instance_type)
     if promised is None:
         return skip(f"{cloud.instance_type} is not in our table")
+    if pci is None:
+        return unsure(f"{cloud.instance_type} has {promised.count} GPUs; the PCI bus could not be looked at")
     if len(pci.gpus) < promised.count:
         return bad(f"{len(pci.gpus)} GPUs are on the bus; {cloud.instance_type} has {promised.count} x {promised.gpu}")
     return ok(f"{len(pci.gpus)} GPUs on the bus, as {cloud.instance_type} promises ({promised.count} x {promised.gpu})")

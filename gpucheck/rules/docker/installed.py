@@ -7,12 +7,21 @@ from gpucheck.facts import Docker, System
 from gpucheck.model import Outcome, Remedy, Rule, Severity, bad, ok, skip
 from gpucheck.rules.scope import no_host
 
+ON_AMAZON = Remedy(
+    text="install the Docker Engine of Amazon Linux; or go without: `gpucheck verify --on host`",
+    commands={"rhel": ("sudo dnf install -y docker", "sudo systemctl enable --now docker")},
+    impact="none",
+    verify="gpucheck doctor --only docker",
+    url="https://github.com/amazonlinux/amazon-linux-2023/issues/67",
+)
+
 
 def judge(system: System, docker: Docker) -> Outcome:
     if reason := no_host(system):
         return skip(reason)
     if docker.product is None and docker.error is None:
-        return bad("there is no docker command, of Docker or of Podman")
+        amazon = system.os_id == "amzn"  # whose own repositories have no Podman
+        return bad("there is no docker command, of Docker or of Podman", remedy=ON_AMAZON if amazon else None)
     return ok(f"the client is {docker.product or 'docker'} {docker.client or ''}".strip())
 
 

@@ -8,7 +8,7 @@ import re
 
 from gpucheck.facts import Driver, Nvml, System, User
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
-from gpucheck.rules.scope import START_WITH_GPUS, count
+from gpucheck.rules.scope import START_WITH_GPUS, count, operators
 
 UVM = "/dev/nvidia-uvm"
 NOT_MADE = "without nvidia-modprobe (setuid) only root can make it"
@@ -24,6 +24,8 @@ def judge(system: System, driver: Driver, nvml: Nvml | None, user: User | None) 
     if missing and nvml and nvml.gpus and not system.container:
         reached = f"NVML reached {count(len(nvml.gpus), 'GPU')}, so {', '.join(missing)} came on first use"
         return ok(reached) if driver.modprobe or UVM in paths else _without_uvm(reached, user)
+    if missing and (reason := operators(driver)):
+        return skip(reason)
     if missing:
         return bad(f"not there: {', '.join(missing)}", remedy=START_WITH_GPUS if system.container else None)
     seen = f"/dev/nvidiactl and {count(len(gpus), 'GPU node')} are there"

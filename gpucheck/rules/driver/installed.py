@@ -33,6 +33,8 @@ def judge(system: System, driver: Driver, compat: Compat, kernel: Kernel | None,
         return unsure("no driver is loaded, and whether one is installed could not be looked at")
     if kernel.module_version:
         return ok(f"the kernel module {kernel.module_version} is installed")
+    if kernel.module_error:
+        return unsure(kernel.module_error)
     return bad("neither NVIDIA's kernel module nor its libraries are here", remedy=_install(system, compat, pci))
 
 

@@ -3,9 +3,9 @@
 "Failed to initialize NVML: Driver/library version mismatch" (18), CUDA error 803: the old module still runs.
 """
 
-from gpucheck.facts import Driver, Packages, System, Version
+from gpucheck.facts import Driver, Linker, Nvml, Packages, System, Version
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
-from gpucheck.rules.scope import START_WITH_GPUS, TWO_INSTALLERS
+from gpucheck.rules.scope import START_WITH_GPUS, TWO_INSTALLERS, is_compat
 
 AGAIN = Remedy(
     text="restart the container: it still has the libraries of the host's driver from before an upgrade",
@@ -21,15 +21,26 @@ MISSING = Remedy(
 )
 
 
-def judge(system: System, driver: Driver, packages: Packages | None) -> Outcome:
+def judge(
+    system: System, driver: Driver, packages: Packages | None, nvml: Nvml | None, linker: Linker | None
+) -> Outcome:
     if driver.version is None:
-        return skip("in WSL2 both are Windows' own" if system.wsl else "no module is loaded")
+        return skip("in WSL2 both are Windows' own" if system.wsl else "the module's version is not told")
     names = " ".join(library.path for library in driver.libraries)
     missing = [name for name in ("libcuda", "libnvidia-ml") if f"/{name}.so" not in names]
+    answers = nvml is not None and nvml.driver_version is not None  # so libnvidia-ml matches
+    if missing and answers and linker and linker.libcuda:
+        first = linker.libcuda[0]  # in a folder that we do not know
+        seen = f"module {driver.version} answers by NVML, and programs load {first.path}"
+        return ok(seen) if first.version == driver.version else skip(seen)
     if missing:
         remedy = START_WITH_GPUS if system.container else MISSING
         return bad(f"module {driver.version} is loaded, but there is no {' and no '.join(missing)}", remedy=remedy)
     others = [library for library in driver.libraries if library.version and library.version != driver.version]
+    compat = [library for library in others if "/libcuda." in library.path and is_compat(system, driver, library)]
+    own = any("/libnvidia-ml." in library.path and library.version == driver.version for library in driver.libraries)
+    if others and others == compat and own:
+        return ok(f"module and libnvidia-ml are {driver.version}; {compat[0].path} is cuda-compat's")
     if others:
         mixed = packages is not None and packages.runfile and bool(packages.driver)
         return bad(
@@ -39,7 +50,8 @@ def judge(system: System, driver: Driver, packages: Packages | None) -> Outcome:
             remedy=AGAIN if system.container else TWO_INSTALLERS if mixed else None,
         )
     if not any(library.version for library in driver.libraries):
-        return unsure(f"the names of {len(driver.libraries)} libraries do not tell their version")
+        unnamed = f"the names of {len(driver.libraries)} libraries do not tell their version"
+        return skip(f"NVML answers; {unnamed}") if answers else unsure(unnamed)
     return ok(f"module and libraries are {driver.version}")
 
 

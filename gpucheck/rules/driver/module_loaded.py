@@ -3,7 +3,7 @@
 nvidia-smi says "couldn't communicate with the NVIDIA driver"; CUDA says error 100, no CUDA-capable device.
 """
 
-from gpucheck.facts import Driver, System
+from gpucheck.facts import Driver, Nvml, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
 
 ON_THE_HOST = Remedy(
@@ -11,12 +11,14 @@ ON_THE_HOST = Remedy(
 )
 
 
-def judge(system: System, driver: Driver) -> Outcome:
+def judge(system: System, driver: Driver, nvml: Nvml | None) -> Outcome:
     if driver.version:
         kind = {True: ", the open one", False: ", the proprietary one", None: ""}[driver.open_module]
         return ok(f"module {driver.version} is loaded{kind}")
     if system.wsl:
         return skip("in WSL2 the driver is Windows' own")
+    if nvml and nvml.driver_version:
+        return ok(f"NVML reached driver {nvml.driver_version}, though the kernel tells of no module here")
     return bad("the kernel has not loaded nvidia", remedy=ON_THE_HOST if system.container else None)
 
 

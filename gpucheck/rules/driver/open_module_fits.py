@@ -5,9 +5,10 @@ failed" or that the GPU is not supported by the open module.
 """
 
 from gpucheck.compat import Compat
-from gpucheck.facts import Driver, Kernel, Pci
+from gpucheck.facts import Driver, Kernel, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
-from gpucheck.rules.scope import listed
+from gpucheck.rules.fits import apart, beside
+from gpucheck.rules.scope import bus_unseen, listed
 
 KINDS = {True: "open", False: "proprietary"}
 GUIDE = "https://docs.nvidia.com/datacenter/tesla/driver-installation-guide/kernel-modules.html"
@@ -29,7 +30,9 @@ TO_PROPRIETARY = Remedy(
 )
 
 
-def judge(pci: Pci, driver: Driver, kernel: Kernel | None, compat: Compat) -> Outcome:
+def judge(system: System | None, pci: Pci | None, driver: Driver, kernel: Kernel | None, compat: Compat) -> Outcome:
+    if pci is None:
+        return bus_unseen(system)
     is_open = driver.open_module
     if is_open is None and (driver.version or (kernel and "nvidia" in kernel.modules)):
         return unsure("the nvidia module that is loaded does not say of which kind it is (/proc/driver/nvidia/version)")
@@ -38,18 +41,17 @@ def judge(pci: Pci, driver: Driver, kernel: Kernel | None, compat: Compat) -> Ou
     if is_open is None:
         return skip("no nvidia module is here to judge")
     gpus = compat.gpus(pci, None)
-    unfit = tuple(gpu for gpu, capability in gpus.items() if not compat.module_fits(capability, open_module=is_open))
-    if unfit:
-        capability = gpus[unfit[0]]
+    fit, unfit = apart(gpus, lambda capability: compat.module_fits(capability, open_module=is_open))
+    if unfit and not fit:
         return bad(
-            f"the {KINDS[is_open]} kernel module does not drive compute capability {capability}: "
+            f"the {KINDS[is_open]} kernel module does not drive compute capability {listed(unfit.values())}: "
             f"that takes the {KINDS[not is_open]} one",
-            affects=unfit,
+            affects=tuple(unfit),
             remedy=TO_PROPRIETARY if is_open else TO_OPEN,
         )
     if not gpus:
         return skip("no GPU on the bus is in our table")
-    return ok(f"the {KINDS[is_open]} module drives compute capability {listed(gpus.values())}")
+    return ok(f"the {KINDS[is_open]} module drives compute capability {listed(fit.values())}" + beside("it", unfit))
 
 
 RULE = Rule(

@@ -4,8 +4,9 @@ The GPU is listed, and the first convolution fails: CUDNN_STATUS_ARCH_MISMATCH o
 """
 
 from gpucheck.compat import Compat
-from gpucheck.facts import Frameworks, Nvml, Pci
+from gpucheck.facts import Frameworks, Nvml, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.rules.fits import apart, beside, shown
 from gpucheck.rules.scope import fitting, listed, not_in_table
 
 PIN = Remedy(
@@ -17,22 +18,23 @@ PIN = Remedy(
 )
 
 
-def judge(frameworks: Frameworks, compat: Compat, pci: Pci | None, nvml: Nvml | None) -> Outcome:
+def judge(frameworks: Frameworks, compat: Compat, pci: Pci | None, nvml: Nvml | None, system: System | None) -> Outcome:
     wheel = next((package for package in frameworks.packages if package.name.startswith("nvidia-cudnn-cu")), None)
     if wheel is None:
         return skip("no cuDNN wheel is installed")
     named, version = f"{wheel.name} {wheel.version}", wheel.version
-    serves, gpus = fitting(compat.gpus(pci, nvml), lambda capability: compat.cudnn_serves(version, capability))
+    rest, unfit = apart(compat.gpus(pci, shown(nvml, system)), lambda gpu: compat.cudnn_serves(version, gpu))
+    if unfit and not rest:
+        return bad(
+            f"{named} has no code for compute capability {listed(unfit.values())}: "
+            f"{compat.cudnn_without(min(unfit.values()))} dropped it",
+            affects=(*unfit, wheel.path),
+            remedy=PIN if wheel.name == "nvidia-cudnn-cu12" else None,
+        )
+    serves, gpus = fitting(rest, lambda gpu: compat.cudnn_serves(version, gpu))
     if serves is None:
-        return skip(not_in_table(gpus, named))
-    if serves:
-        return ok(f"{named} serves compute capability {listed(gpus.values())}")
-    return bad(
-        f"{named} has no code for compute capability {listed(gpus.values())}: "
-        f"{compat.cudnn_without(min(gpus.values()))} dropped it",
-        affects=(*gpus, wheel.path),
-        remedy=PIN if wheel.name == "nvidia-cudnn-cu12" else None,
-    )
+        return skip(not_in_table(gpus, named) + beside("it", unfit))
+    return ok(f"{named} serves compute capability {listed(gpus.values())}" + beside("it", unfit))
 
 
 RULE = Rule(

@@ -49,7 +49,8 @@ def _uses_cuda(frameworks: Frameworks, compat: Compat) -> dict[str, bool]:
         plugins = [name for name in packages if name.startswith("jax-cuda")]
         jaxlib = packages.get("jaxlib")
         cuda = bool(plugins or (jaxlib and jaxlib.cuda))
-        told[f"jax {jax.version}{'' if cuda else ' (no CUDA plugin)'}"] = cuda
+        if cuda or not jaxlib or jaxlib.wheel:  # conda's jaxlib can have CUDA in it
+            told[f"jax {jax.version}{'' if cuda else ' (no CUDA plugin)'}"] = cuda
     return told
 
 

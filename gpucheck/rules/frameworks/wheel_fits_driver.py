@@ -4,30 +4,32 @@ torch says "The NVIDIA driver on your system is too old", TensorFlow and JAX fal
 """
 
 from gpucheck.compat import Compat
-from gpucheck.facts import Driver, Frameworks, Nvml
+from gpucheck.facts import Driver, Frameworks, Linker, Nvml
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
+from gpucheck.rules.fits import cuda_driver
 
 
-def judge(frameworks: Frameworks, compat: Compat, driver: Driver, nvml: Nvml | None) -> Outcome:
+def judge(frameworks: Frameworks, compat: Compat, driver: Driver, linker: Linker | None, nvml: Nvml | None) -> Outcome:
     wheels = compat.cuda_wheels(frameworks)
     if not wheels:
         return skip("no framework built for CUDA is installed")
+    version, named = cuda_driver(driver, linker)
     newest = nvml.cuda_version if nvml else None
-    if driver.version is None and newest is None:
+    if version is None and newest is None:
         return unsure(f"{wheels[0][0].name} needs CUDA {wheels[0][1]}; what the driver runs is not known")
     for package, cuda in wheels:
         floor = compat.driver_floor(cuda)
-        if driver.version and floor and driver.version < floor:
+        if version and floor and version < floor:
             return bad(
-                f"{package.name} {package.version} (CUDA {cuda}) needs driver {floor}; this is {driver.version}",
+                f"{package.name} {package.version} (CUDA {cuda}) needs driver {floor}; this is {named}",
                 affects=(package.path,),
             )
-        if driver.version is None and newest and newest.major < cuda.major:
+        if version is None and newest and newest.major < cuda.major:
             return bad(
                 f"{package.name} {package.version} needs CUDA {cuda}; the driver runs up to {newest}",
                 affects=(package.path,),
             )
-    have = f"driver {driver.version}" if driver.version else f"a driver for CUDA {newest}"
+    have = named if version else f"a driver for CUDA {newest}"
     return ok(f"{have} runs {', '.join(f'{p.name} {p.version} (CUDA {cuda})' for p, cuda in wheels)}")
 
 
@@ -35,7 +37,7 @@ RULE = Rule(
     id="frameworks.wheel-fits-driver",
     title="The driver is new enough for the installed frameworks",
     judge=judge,
-    after=("nvml.answers",),
+    after=("nvml.answers", "linker.compat-allowed", "linker.finds-drivers-libcuda"),
     remedy=Remedy(
         text="upgrade the driver; or install a build for the CUDA major that it runs (`nvidia-smi` names it)",
         commands={"": ("nvidia-smi",)},

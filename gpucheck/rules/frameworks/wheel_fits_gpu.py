@@ -5,34 +5,49 @@ first op fails. TensorFlow before 2.22 has PTX that newer GPUs refuse: CUDA_ERRO
 """
 
 from gpucheck.compat import Compat, runs_on
-from gpucheck.facts import Driver, Frameworks, Nvml, Pci, Version
+from gpucheck.facts import Driver, Frameworks, Linker, Nvml, Pci, System, Version
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
-from gpucheck.rules.scope import listed
+from gpucheck.rules.fits import beside, cuda_driver, shown
+from gpucheck.rules.scope import NO_GPU, listed
 from gpucheck.tables import FrameworkBuild
 
 
-def judge(frameworks: Frameworks, compat: Compat, driver: Driver, pci: Pci | None, nvml: Nvml | None) -> Outcome:
-    gpus = compat.gpus(pci, nvml)
-    builds = [(package, build) for package in frameworks.packages if (build := compat.build_of(package))]
-    if not builds or not gpus:
-        return skip("no framework here is in our table" if gpus else "no GPU here is in our table")
-    how = set()
-    for package, build in builds:
-        for gpu, capability in gpus.items():
-            if fault := _fault(build, capability, driver.version, compat):
-                return bad(f"{package.name} {package.version} {fault}", affects=(gpu, package.path))
-            how |= {runs_on(build, capability)} if build.sass else set()
-    if not how:
-        return skip(f"which GPUs {builds[0][0].name} {builds[0][0].version} has code for is not in our table")
-    slow = "; its PTX is compiled on first use, which takes minutes" if "jit" in how else ""
-    return ok(f"{', '.join(f'{p.name} {p.version}' for p, _ in builds)} has code for {listed(gpus.values())}{slow}")
+def judge(
+    frameworks: Frameworks, compat: Compat, driver: Driver, linker: Linker | None, pci: Pci | None, nvml: Nvml | None,
+    system: System | None,
+) -> Outcome:  # fmt: skip
+    gpus = compat.gpus(pci, shown(nvml, system))
+    wheels = compat.cuda_wheels(frameworks)
+    if not wheels or not gpus:
+        return skip("no framework built for CUDA is installed" if gpus else NO_GPU)
+    version, _ = cuda_driver(driver, linker)
+    known: list[str] = []
+    served: set[Version] = set()
+    odd, jit = "", False
+    for package, cuda in wheels:
+        named, build = f"{package.name} {package.version}", compat.build_of(package)
+        faults = {capability: _fault(cuda, build, capability, version, compat) for capability in gpus.values()}
+        fit = {capability for capability, fault in faults.items() if not fault}
+        if not fit:
+            return bad(f"{named} {faults[min(faults)]}", affects=(*gpus, package.path))
+        odd += beside(named, {gpu: capability for gpu, capability in gpus.items() if capability not in fit})
+        if build and build.sass:
+            known.append(named)
+            served |= fit
+            jit |= any(runs_on(build, capability) == "jit" for capability in fit)
+    if not known:
+        return skip(f"which GPUs {wheels[0][0].name} {wheels[0][0].version} has code for is not in our table{odd}")
+    slow = "; its PTX is compiled on first use, which takes minutes" if jit else ""
+    return ok(f"{', '.join(known)} has code for {listed(served)}{slow}{odd}")
 
 
-def _fault(build: FrameworkBuild, capability: Version, driver: Version | None, compat: Compat) -> str | None:
+def _fault(
+    cuda: Version, build: FrameworkBuild | None, capability: Version, driver: Version | None, compat: Compat
+) -> str | None:
     span = compat.cuda_span(capability)
-    if span and span.last and build.cuda.major > span.last:
-        return f"is of CUDA {build.cuda}, which has dropped compute capability {capability}"
-    if build.sass is None or runs_on(build, capability) == "native":
+    if span and span.last and cuda.major > span.last:
+        return f"is of CUDA {cuda}, which has dropped compute capability {capability}"
+    if build is None or build.sass is None or runs_on(build, capability) == "native":
         return None
     have = f"has code for {', '.join(map(str, build.sass))}" + (f" and PTX {build.ptx}" if build.ptx else "")
     if runs_on(build, capability) is None:

@@ -24,6 +24,8 @@ def judge(system: System, kernel: Kernel, driver: Driver, dkms: Dkms) -> Outcome
     failed = next((build for build in dkms.failed if build.kernel == kernel.release), None)
     if here:
         return ok(f"module {here} is there for kernel {kernel.release}")
+    if kernel.module_error:
+        return unsure(kernel.module_error)
     if failed:
         return bad(
             f"DKMS could not build {failed.module} for kernel {kernel.release}: {failed.error or 'make.log says why'}",

@@ -4,7 +4,7 @@ Then "NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driv
 """
 
 from gpucheck.facts import Driver, Kernel, System
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 from gpucheck.rules.scope import UBUNTU_DRIVER, no_host_kernel
 
 BUILD = "if ls -d /usr/src/nvidia* >/dev/null 2>&1; then sudo dkms autoinstall; fi"  # ready-made modules have no source
@@ -25,6 +25,8 @@ def judge(system: System, kernel: Kernel, driver: Driver) -> Outcome:
         return skip(reason)
     if kernel.module_version:
         return ok(f"module {kernel.module_version} is built for kernel {kernel.release}")
+    if kernel.module_error:
+        return unsure(kernel.module_error)
     headers = "are here" if kernel.headers else "are missing too"
     return bad(
         f"kernel {kernel.release} has no nvidia module; its headers, which building one needs, {headers}",

@@ -6,14 +6,16 @@ module exists for this kernel: without one, nouveau is all that the screen has.
 
 from gpucheck.facts import Kernel, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
-from gpucheck.rules.scope import no_host_kernel
+from gpucheck.rules.scope import bus_unseen, no_host_kernel
 
 OTHERS = ("nouveau", "nova_core", "nova_drm")
 
 
-def judge(system: System, kernel: Kernel, pci: Pci) -> Outcome:
+def judge(system: System, kernel: Kernel, pci: Pci | None) -> Outcome:
     if reason := no_host_kernel(system):
         return skip(reason)
+    if pci is None:
+        return bus_unseen(system)
     taken = {gpu.address: gpu.driver for gpu in pci.gpus if gpu.driver in (*OTHERS, "nova-core")}
     if taken:
         seen = f"{', '.join(sorted(set(taken.values())))} owns {len(taken)} of {len(pci.gpus)} GPUs"

@@ -47,6 +47,8 @@ def judge(system: System, kernel: Kernel, driver: Driver) -> Outcome:
         return ok(f"module {driver.version} was accepted" + (", and Secure Boot is on" if kernel.secure_boot else ""))
     if kernel.secure_boot is None:
         return skip("no UEFI variables are here: this machine started without UEFI, or efivarfs is not mounted")
+    if kernel.module_error:
+        return unsure(kernel.module_error)
     remedy = CLOUD if (system.vendor or "").startswith("Microsoft") and system.product == "Virtual Machine" else None
     if not kernel.module_signer:
         return bad(f"Secure Boot is on, and module {kernel.module_version} is not signed", remedy=remedy or UNSIGNED)

@@ -4,9 +4,10 @@ The log says "RmInitAdapter failed! (0x22:0x56:884)"; the first number is the st
 the proprietary module meets a GPU that only the open one drives, "requires use of the NVIDIA open kernel modules".
 """
 
-from gpucheck.facts import KernelLog, Nvml, Pci, System
+from gpucheck.compat import Compat
+from gpucheck.facts import Driver, KernelLog, Nvml, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad
-from gpucheck.rules.events import gpus, listed, not_up, unread, unsaid
+from gpucheck.rules.events import all_reached, gpus, listed, not_up, unread, unsaid
 
 OPEN = Remedy(
     text="install the open kind of the same driver (its packages have -open in their name), and reboot",
@@ -15,16 +16,24 @@ OPEN = Remedy(
 )
 
 
-def judge(system: System, kernel_log: KernelLog | None, nvml: Nvml | None, pci: Pci | None) -> Outcome:
+def judge(
+    system: System,
+    kernel_log: KernelLog | None,
+    nvml: Nvml | None,
+    pci: Pci | None,
+    driver: Driver | None,
+    compat: Compat,
+) -> Outcome:
+    up = all_reached(system, nvml, pci, driver, compat)
     if kernel_log is None:
-        return unread(system, nvml, pci)
-    refused = not_up(kernel_log, ("open_module",), nvml, pci)
+        return unread(system, nvml, up)
+    refused = not_up(kernel_log, ("open_module",), nvml, up)
     if refused:
         return bad("the driver wants the open kernel module for this GPU", affects=gpus(refused), remedy=OPEN)
-    events = not_up(kernel_log, ("init_failed",), nvml, pci)
+    events = not_up(kernel_log, ("init_failed",), nvml, up)
     if events:
         return bad(f"the driver could not start the GPU: {listed(events)}", affects=gpus(events))
-    return unsaid("no GPU failed to start, by the kernel log", kernel_log, nvml, pci)
+    return unsaid("no GPU failed to start, by the kernel log", kernel_log, up)
 
 
 RULE = Rule(

@@ -4,18 +4,27 @@ Or, without an Xid, "The NVIDIA GPU 0000:3b:00.0 ... has fallen off the bus and 
 heat, the slot or a riser, or the card itself. NVML then says "GPU is lost", and programs see one GPU fewer.
 """
 
-from gpucheck.facts import KernelLog, Nvml, Pci, System
+from gpucheck.compat import Compat
+from gpucheck.facts import Driver, KernelLog, Nvml, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad
-from gpucheck.rules.events import fallen, gpus, listed, unread, unsaid
+from gpucheck.rules.events import all_reached, fallen, gpus, listed, unread, unsaid
 
 
-def judge(system: System, kernel_log: KernelLog | None, nvml: Nvml | None, pci: Pci | None) -> Outcome:
+def judge(
+    system: System,
+    kernel_log: KernelLog | None,
+    nvml: Nvml | None,
+    pci: Pci | None,
+    driver: Driver | None,
+    compat: Compat,
+) -> Outcome:
+    up = all_reached(system, nvml, pci, driver, compat)
     if kernel_log is None:
-        return unread(system, nvml, pci)
+        return unread(system, nvml, up)
     events = fallen(kernel_log, nvml)
     if events:
         return bad(f"off the bus: {listed(events)}", affects=gpus(events))
-    return unsaid("no GPU fell off the bus and stayed there, by the kernel log", kernel_log, nvml, pci)
+    return unsaid("no GPU fell off the bus and stayed there, by the kernel log", kernel_log, up)
 
 
 RULE = Rule(

@@ -5,22 +5,43 @@ Xid 119 (it does not answer) and Xid 120 (it crashed) later: nvidia-smi hangs, o
 """
 
 from gpucheck.compat import Compat
-from gpucheck.facts import KernelLog, Nvml, Pci, System
+from gpucheck.facts import Driver, KernelLog, Nvml, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad
-from gpucheck.rules.events import GSP, counting, fallen, gpus, listed, not_up, unread, unsaid
+from gpucheck.rules.events import (
+    GSP,
+    all_reached,
+    counting,
+    fallen,
+    gpus,
+    listed,
+    not_up,
+    over,
+    recovered,
+    unread,
+    unsaid,
+)
 
 
-def judge(system: System, kernel_log: KernelLog | None, nvml: Nvml | None, pci: Pci | None, compat: Compat) -> Outcome:
+def judge(
+    system: System,
+    kernel_log: KernelLog | None,
+    nvml: Nvml | None,
+    pci: Pci | None,
+    driver: Driver | None,
+    compat: Compat,
+) -> Outcome:
+    up = all_reached(system, nvml, pci, driver, compat)
     if kernel_log is None:
-        return unread(system, nvml, pci)
+        return unread(system, nvml, up)
     gone = set(gpus(fallen(kernel_log, nvml)))
-    started = [
-        e for e in not_up(kernel_log, ("gsp", "init_failed"), nvml, pci) if e.kind == "gsp" or "(0x62:" in e.text
-    ]
-    events = [e for e in (*counting(kernel_log, ("xid",), GSP), *started) if not gone or e.gpu not in {None, *gone}]
+    started = [e for e in not_up(kernel_log, ("gsp", "init_failed"), nvml, up) if e.kind == "gsp" or "(0x62:" in e.text]
+    xids = counting(kernel_log, ("xid",), GSP)
+    mended = [event for event in xids if recovered(event, nvml)]
+    lasting = [event for event in xids if event not in mended]
+    events = [e for e in (*lasting, *started) if not gone or e.gpu not in {None, *gone}]
     if events:
         return bad(f"the GPU's own processor failed: {listed(events, compat)}", affects=gpus(events))
-    return unsaid("no GSP firmware failed, by the kernel log", kernel_log, nvml, pci)
+    return unsaid(f"no GSP firmware has failed for good, by the kernel log{over(mended, compat)}", kernel_log, up)
 
 
 RULE = Rule(

@@ -1,14 +1,14 @@
 """Some Xids mean that a GPU has to be reset before it can be trusted: memory that ECC could not correct (48, 95, 140),
 a bad row that could not be written down (64), a controller that halted (62), an engine that hangs (46, 158).
 
-Those of programs (13, 31, 43, 45, 109, ...) are not among them, nor is 63, a row that will be replaced. A reset of the
-GPU that leaves no trace in the log still counts: load the driver again, or reboot.
+Those of programs (13, 31, 43, 45, 109, ...) are not among them, nor is 63, a row that will be replaced. Nor one after
+which the GPU was reset: the driver was loaded again, it logged Xid 154, or NVML counts no error and asks for nothing.
 """
 
 from gpucheck.compat import Compat
 from gpucheck.facts import KernelLog, LogEvent, Nvml
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
-from gpucheck.rules.events import OWN_RULE, UNREAD, counting, fallen, forgotten, gpus, listed
+from gpucheck.rules.events import OWN_RULE, UNREAD, counting, fallen, forgotten, gpus, listed, over, recovered
 from gpucheck.rules.scope import count
 
 STOPS = ("reset-gpu", "reboot", "check-mechanicals")
@@ -20,10 +20,12 @@ def judge(kernel_log: KernelLog | None, nvml: Nvml | None, compat: Compat) -> Ou
     gone = gpus(fallen(kernel_log, nvml))
     xids = counting(kernel_log, ("xid",))
     events = tuple(e for e in xids if e.code not in OWN_RULE and e.gpu not in gone and _stops(e, compat))
+    mended = tuple(event for event in events if recovered(event, nvml))
+    events = tuple(event for event in events if event not in mended)
     if events:
         return bad(listed(events, compat), affects=gpus(events))
     seen = f"none of {count(len(xids), 'kind')} of Xids in the log takes a reset" if xids else "no Xid is in the log"
-    return ok(f"{seen}{forgotten(kernel_log)}")
+    return ok(f"{seen}{forgotten(kernel_log)}{over(mended, compat)}")
 
 
 def _stops(event: LogEvent, compat: Compat) -> bool:

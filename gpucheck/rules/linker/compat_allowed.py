@@ -4,19 +4,20 @@ In front of the driver's own it gives "Error 804: forward compatibility was atte
 and "Error 803: system has unsupported display driver / cuda driver combination" where it is older than the driver.
 """
 
-from gpucheck.facts import Driver, Linker, Nvml
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
+from gpucheck.facts import Driver, Linker, Nvml, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
+from gpucheck.rules.linker.no_stub import nothing_found
+from gpucheck.rules.scope import is_compat
 
-COMPAT = "/compat/"
 DATA_CENTER = ("Tesla", "NVIDIA")  # NVML's brands; others are GeForce, Titan, and RTX cards, of which some are allowed
 CONSUMER = ("GeForce", "Titan")
 
 
-def judge(linker: Linker, driver: Driver, nvml: Nvml | None) -> Outcome:
+def judge(linker: Linker, driver: Driver, nvml: Nvml | None, system: System | None) -> Outcome:
     if not linker.libcuda:
-        return unsure(linker.cache_error) if linker.cache_error else skip("the linker finds no libcuda.so.1")
+        return nothing_found(linker, driver, nvml)
     first = linker.libcuda[0]
-    if COMPAT not in first.path:
+    if not is_compat(system, driver, first):
         return ok("no compatibility library is in front of the driver's own")
     if first.version and driver.version and first.version <= driver.version:
         if first.version == driver.version:

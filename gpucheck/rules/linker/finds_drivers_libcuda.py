@@ -3,19 +3,22 @@
 CUDA then fails while nvidia-smi works: "Error 803: system has unsupported display driver / cuda driver combination".
 """
 
-from gpucheck.facts import Driver, Linker
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
-from gpucheck.rules.linker.compat_allowed import COMPAT
+from gpucheck.facts import Driver, Linker, Nvml, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.rules.linker.no_stub import nothing_found
+from gpucheck.rules.scope import is_compat
 
 
-def judge(linker: Linker, driver: Driver) -> Outcome:
+def judge(linker: Linker, driver: Driver, nvml: Nvml | None, system: System | None) -> Outcome:
     if not linker.libcuda:
-        return unsure(linker.cache_error) if linker.cache_error else skip("the linker finds no libcuda.so.1")
+        return nothing_found(linker, driver, nvml)
     first = linker.libcuda[0]
-    if COMPAT in first.path:
+    if is_compat(system, driver, first):
         return skip("a compatibility library is in front, on purpose")
     if driver.version is None or first.version is None:
-        return skip(f"the name of {first.path} tells no version" if driver.version else "no kernel module is loaded")
+        return skip(
+            f"the name of {first.path} tells no version" if driver.version else "the module's version is not told"
+        )
     if first.version != driver.version:
         by = next((folder for folder in linker.path if first.path.startswith(f"{folder}/")), None)
         where = f", by LD_LIBRARY_PATH ({by})" if by else ""

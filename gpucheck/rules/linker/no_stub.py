@@ -4,15 +4,26 @@ A program that loads the stub of libcuda gets error 34 (CUDA_ERROR_STUB_LIBRARY)
 frameworks use the CPU. It happens where LD_LIBRARY_PATH names a folder .../lib64/stubs.
 """
 
-from gpucheck.facts import Linker
+from gpucheck.facts import Driver, Linker, Nvml
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 
 STUBS = "/stubs/"
 
 
-def judge(linker: Linker) -> Outcome:
+def nothing_found(linker: Linker, driver: Driver | None, nvml: Nvml | None) -> Outcome:
+    """NixOS has no cache for the linker: there programs are built to look where the driver's own libcuda is."""
+    if linker.cache_error is None:
+        return skip("the linker finds no libcuda.so.1")
+    if driver and driver.version and nvml and nvml.driver_version:
+        own = [lib.path for lib in driver.libraries if "/libcuda." in lib.path and lib.version == driver.version]
+        if own:
+            return skip(f"{linker.cache_error}; NVML answers, and {own[0]} is the driver's own")
+    return unsure(linker.cache_error)
+
+
+def judge(linker: Linker, driver: Driver | None, nvml: Nvml | None) -> Outcome:
     if not linker.libcuda:
-        return unsure(linker.cache_error) if linker.cache_error else skip("the linker finds no libcuda.so.1")
+        return nothing_found(linker, driver, nvml)
     first = linker.libcuda[0].path
     if STUBS in first:
         return bad(f"a program that asks for libcuda.so.1 gets the stub {first}", affects=(first,))

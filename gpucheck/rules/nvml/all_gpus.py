@@ -1,17 +1,19 @@
 """A GPU can be on the bus and lost to the driver: "GPU is lost", Xid 79, "Unable to determine the device handle".
 
-Power, heat, a riser or the card itself; frameworks then count one GPU fewer, and nobody says so.
+Power, heat, a riser or the card itself; frameworks then count one GPU fewer, and nobody says so. A job of a scheduler
+sees its own share alone, and a card too old for the driver is not counted.
 """
 
-from gpucheck.facts import CallError, Gpu, Nvml, Pci, System
+from gpucheck.compat import Compat
+from gpucheck.facts import CallError, Driver, Gpu, Nvml, Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
-from gpucheck.rules.gpus import which
+from gpucheck.rules.gpus import HANDLE, expected, scheduler, which, withheld
 from gpucheck.rules.scope import count
 
 GONE = frozenset({15, 16})  # GPU_IS_LOST, RESET_REQUIRED
 
 
-def judge(system: System, nvml: Nvml, pci: Pci | None) -> Outcome:
+def judge(system: System, nvml: Nvml, pci: Pci | None, driver: Driver | None, compat: Compat) -> Outcome:
     if nvml.error:
         return skip("NVML does not answer")
     gone = [(gpu, error) for gpu in nvml.gpus if (error := _gone(gpu))]
@@ -25,22 +27,29 @@ def judge(system: System, nvml: Nvml, pci: Pci | None) -> Outcome:
         )
     if error := next((error for error in nvml.errors if error.call == "nvmlDeviceGetCount"), None):
         return unsure(f"NVML cannot count the GPUs: {error.call} gives {error.code} ({error.name})")
-    if not nvml.gpus:
-        return bad("NVML answers, but sees no GPU")
+    own = [gpu for gpu in nvml.gpus if not withheld(gpu)]
+    if not own:
+        refused = f"; it refuses this user {count(len(nvml.gpus), 'GPU')}" if nvml.gpus else ""
+        return bad(f"NVML answers, but sees no GPU{refused}")
+    if len(own) < len(nvml.gpus):
+        return skip(f"{len(own)} of {len(nvml.gpus)} GPUs answered; NVML refuses this user the others (NO_PERMISSION)")
     if system.wsl or system.container or pci is None:
-        return ok(f"{count(len(nvml.gpus), 'GPU')} given to this system, none lost")
-    here = [gpu.address for gpu in pci.gpus if gpu.driver in ("nvidia", None)]
-    if len(nvml.gpus) < len(here):
-        seen = {gpu.pci_address for gpu in nvml.gpus}
+        return ok(f"{count(len(own), 'GPU')} given to this system, none lost")
+    here = expected(nvml, pci, driver, compat)
+    without = tuple(gpu.address for gpu in pci.gpus if gpu.driver is None and gpu.address not in here)
+    if len(own) < len(here):
+        seen, job = {gpu.pci_address for gpu in own}, scheduler(system)
+        if job:
+            return skip(f"{len(own)} of {len(here)} GPUs answered; {job} may keep the others from this job")
         return bad(
-            f"NVML sees {len(nvml.gpus)} of {len(here)} GPUs on the bus",
-            affects=tuple(a for a in here if a not in seen),
+            f"NVML sees {len(own)} of {len(here)} GPUs on the bus", affects=tuple(a for a in here if a not in seen)
         )
-    return ok(f"{count(len(nvml.gpus), 'GPU')} on the bus, none lost")
+    odd = f"; {', '.join(without)} has no driver, and this one is not known to drive it" if without else ""
+    return ok(f"{count(len(own), 'GPU')} on the bus, none lost{odd}")
 
 
 def _gone(gpu: Gpu) -> CallError | None:
-    return next((e for e in gpu.errors if e.code in GONE or e.call.startswith("nvmlDeviceGetHandle")), None)
+    return next((e for e in gpu.errors if e.code in GONE or (e.call.startswith(HANDLE) and not withheld(gpu))), None)
 
 
 RULE = Rule(

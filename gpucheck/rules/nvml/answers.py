@@ -4,14 +4,15 @@ The number in the error says why: 9 driver not loaded, 12 library not found, 18 
 permission, 999 "Unknown Error", in a container most often devices taken away by `systemctl daemon-reload`.
 """
 
-from gpucheck.facts import Nvml, System
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
-from gpucheck.rules.scope import START_WITH_GPUS
+from gpucheck.facts import Driver, Nvml, System
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
+from gpucheck.rules.scope import START_WITH_GPUS, operators
 
+NO_LIBRARY = 12
 MEANINGS = {
     4: "this user may not open the device nodes",
     9: "the driver is not loaded, or not in reach",
-    12: "libnvidia-ml.so.1 was not found",
+    NO_LIBRARY: "libnvidia-ml.so.1 was not found",
     13: "the library is too old for this question",
     15: "the GPU fell off the bus",
     17: "the operating system blocked it",
@@ -32,13 +33,15 @@ BLOCKED = Remedy(
 )
 
 
-def judge(system: System, nvml: Nvml) -> Outcome:
+def judge(system: System, nvml: Nvml, driver: Driver | None) -> Outcome:
     if nvml.error is None and nvml.driver_version is None:
         why = f": {nvml.errors[0].call} gives {nvml.errors[0].name}" if nvml.errors else ""
         return unsure(f"NVML started, but does not tell the driver{why}")
     if nvml.error is None:
         return ok(f"driver {nvml.driver_version}" + (f", up to CUDA {nvml.cuda_version}" if nvml.cuda_version else ""))
     error = nvml.error
+    if error.code == NO_LIBRARY and (reason := operators(driver)):
+        return skip(reason)
     remedy = None
     if system.container:
         remedy = LOST_DEVICES if error.code == 999 else START_WITH_GPUS

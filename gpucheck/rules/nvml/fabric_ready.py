@@ -7,7 +7,7 @@ NVML tells it from Hopper on; on an A100 or V100 only the service itself can.
 from gpucheck.facts import Nvml, Pci, Services, System, Unit
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
 from gpucheck.rules.gpus import install_fabric_manager, names, untold, which
-from gpucheck.rules.scope import count
+from gpucheck.rules.scope import count, no_host
 
 LOOK = "`systemctl status nvidia-fabricmanager` tells"
 ON_THE_HOST = Remedy(
@@ -36,10 +36,12 @@ def judge(system: System, nvml: Nvml, pci: Pci | None, services: Services | None
         return unsure(f"{reason}; {LOOK}")
     if fabric:
         return ok(f"{count(len(fabric), 'GPU')} registered, none missing")
+    if pci is not None and not pci.nvswitches:
+        return skip("NVML tells of no fabric, and no NVSwitch is on the bus")
+    if reason := no_host(system):
+        return skip(f"NVML tells of no fabric; {reason}")
     if pci is None:
         return unsure(f"NVML tells of no fabric, and the PCI bus could not be looked at; {LOOK}")
-    if not pci.nvswitches:
-        return skip("NVML tells of no fabric, and no NVSwitch is on the bus")
     here = f"{count(len(pci.nvswitches), 'NVSwitch', 'es')} on the bus"
     if unit is None:
         return unsure(f"{here}, and NVML tells nothing of these GPUs' fabric; {LOOK}")

@@ -35,6 +35,6 @@ RULE = Rule(
     id="nvml.no-recovery-needed",
     title="No GPU waits for a reset",
     judge=judge,
-    after=("nvml.answers", "nvml.memory-repairable"),
+    after=("nvml.answers", "kernel_log.no-hardware-xid", "kernel_log.no-recovery-asked", "nvml.memory-repairable"),
     remedy=Remedy(text=RESET, commands={"": ("nvidia-smi -q",)}, impact="data"),
 )

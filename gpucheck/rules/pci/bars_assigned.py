@@ -5,9 +5,9 @@ assigned to your NVIDIA device is invalid: BAR1 is 0M @ 0x0"; modprobe says "No 
 """
 
 from gpucheck.compat import own_gpus
-from gpucheck.facts import Pci
+from gpucheck.facts import Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
-from gpucheck.rules.scope import count
+from gpucheck.rules.scope import bus_unseen, count
 
 MAKE_ROOM = Remedy(
     text="in the firmware's setup switch on Above 4G Decoding (and Resizable BAR), and start by UEFI, not CSM or "
@@ -19,7 +19,9 @@ MAKE_ROOM = Remedy(
 )
 
 
-def judge(pci: Pci) -> Outcome:
+def judge(system: System | None, pci: Pci | None) -> Outcome:
+    if pci is None:
+        return bus_unseen(system)
     gpus = own_gpus(pci)
     if not gpus:
         return skip("no NVIDIA GPU is on the PCI bus")

@@ -4,13 +4,16 @@ Frameworks then count one fewer and nobody says so; the kernel log says "fallen 
 """
 
 from gpucheck.compat import own_gpus
-from gpucheck.facts import Pci
+from gpucheck.facts import Pci, System
 from gpucheck.model import Outcome, Rule, bad, ok, skip
 from gpucheck.rules.pci.bars_assigned import MAKE_ROOM
 from gpucheck.rules.pci.gpu_answers import COLD_START
+from gpucheck.rules.scope import bus_unseen
 
 
-def judge(pci: Pci) -> Outcome:
+def judge(system: System | None, pci: Pci | None) -> Outcome:
+    if pci is None:
+        return bus_unseen(system)
     gpus = own_gpus(pci)
     if len(gpus) < 2:
         return skip("there are not several GPUs")

@@ -5,9 +5,9 @@ handle" or "No devices were found". lspci shows "rev ff".
 """
 
 from gpucheck.compat import own_gpus
-from gpucheck.facts import Pci
+from gpucheck.facts import Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
-from gpucheck.rules.scope import count
+from gpucheck.rules.scope import bus_unseen, count
 
 COLD_START = Remedy(
     text="shut down, take the machine off the mains for some seconds and start it again: a reboot alone leaves the "
@@ -19,7 +19,9 @@ COLD_START = Remedy(
 )
 
 
-def judge(pci: Pci) -> Outcome:
+def judge(system: System | None, pci: Pci | None) -> Outcome:
+    if pci is None:
+        return bus_unseen(system)
     gpus = own_gpus(pci)
     if not gpus:
         return skip("no NVIDIA GPU is on the PCI bus")

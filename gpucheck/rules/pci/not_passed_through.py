@@ -3,11 +3,14 @@
 Some machines give one GPU away and keep another; that is no fault. When all are given away, nothing is left here.
 """
 
-from gpucheck.facts import Pci
+from gpucheck.facts import Pci, System
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip
+from gpucheck.rules.scope import bus_unseen
 
 
-def judge(pci: Pci) -> Outcome:
+def judge(system: System | None, pci: Pci | None) -> Outcome:
+    if pci is None:
+        return bus_unseen(system)
     away = tuple(gpu.address for gpu in pci.gpus if gpu.driver == "vfio-pci")
     if not pci.gpus:
         return skip("no NVIDIA GPU is on the PCI bus")

@@ -3,12 +3,13 @@
 After an upgrade of one of the two it says "fabric manager version is incompatible", and CUDA fails with error 802.
 """
 
-from gpucheck.facts import Driver, Nvml, Pci, Services
+from gpucheck.facts import Driver, Nvml, Pci, Services, System
 from gpucheck.model import Outcome, Rule, bad, ok, skip, unsure
 from gpucheck.rules.gpus import install_fabric_manager
+from gpucheck.rules.scope import no_host
 
 
-def judge(nvml: Nvml, pci: Pci | None, driver: Driver | None, services: Services | None) -> Outcome:
+def judge(system: System, nvml: Nvml, pci: Pci | None, driver: Driver | None, services: Services | None) -> Outcome:
     registered = [gpu for gpu in nvml.gpus if gpu.fabric_state == "completed"]
     if not (pci and pci.nvswitches) and all(gpu.fabric_state is None for gpu in nvml.gpus):
         return skip("no NVSwitch is on the bus, and NVML tells of no fabric")
@@ -20,6 +21,8 @@ def judge(nvml: Nvml, pci: Pci | None, driver: Driver | None, services: Services
     if version is None or loaded is None:
         if registered:
             return skip("its version is not told here; it has registered the GPUs, so it fits")
+        if reason := no_host(system):
+            return skip(reason)
         return unsure("the fabric manager's version is not told here; `nv-fabricmanager --version` tells")
     if version != loaded:
         return bad(

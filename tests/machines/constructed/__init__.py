@@ -11,6 +11,7 @@ from tests.machines.constructed import (
     driver,
     hardware,
     kernel_log,
+    layouts,
     places,
     software,
 )
@@ -25,6 +26,7 @@ MACHINES: dict[str, Described] = {
     **driver.MACHINES,
     **hardware.MACHINES,
     **kernel_log.MACHINES,
+    **layouts.MACHINES,
     **places.MACHINES,
     **software.MACHINES,
 }

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from gpucheck.probes import services
-from tests.machines.constructed.basics import CDI_FOLDERS, H100, H100_GPUS, H100_SWITCHES, NO_FRAMEWORK, T4
+from gpucheck.host import Result
+from gpucheck.probes import kernel_log, services, system
+from tests.machines.constructed.basics import (
+    CDI_FOLDERS,
+    DESKTOP_DRIVER,
+    DESKTOP_NVML,
+    H100,
+    H100_GPUS,
+    H100_SWITCHES,
+    NO_FRAMEWORK,
+    T4,
+)
 from tests.machines.parts import (
     DEBIAN_FOLDER,
     NVIDIA_RUNTIME,
@@ -23,6 +33,7 @@ from tests.machines.parts import (
     loaded,
     module,
     ports,
+    python,
     rented,
     toolkit,
     units,
@@ -86,13 +97,42 @@ SEVEN = {at: text for each in (*H100_GPUS[:7], *H100_SWITCHES) for at, text in e
 # A rented machine with eight GPUs whose switches stay with the host: the driver waits for a fabric that never comes.
 TENANT = server("h100x8", "590.48.01", {at: text for each in H100_GPUS for at, text in each.items()})
 
+NO_LOG = {
+    kernel_log.DMESG: Result(code=1, out="", err="dmesg: read kernel buffer failed: Operation not permitted\n"),
+    kernel_log.JOURNAL: done(""),
+}
+JOB = Described(runs={system.ENVIRONMENT: done("CUDA_VISIBLE_DEVICES=0,1\nSLURM_JOB_ID=\nend\n")})
+VIRTUAL = {
+    "gpu.name": "NVIDIA A10-24Q", "gpu.gsp_firmware": None,
+    **{f"gpu.{name}": None for name in (
+        "serial", "board_part", "temperature", "temperature_thresholds", "power_usage", "power_limit", "power_default",
+        "power_constraints", "energy", "throttle_reasons", "pcie_gen", "pcie_gen_max", "pcie_width", "pcie_width_max",
+        "pcie_replays", "ecc_mode", "ecc_volatile", "ecc_aggregate", "remapped_rows", "remapper_histogram",
+        "inforom_valid", "field.230",
+    )},
+}  # fmt: skip
+
 MACHINES: dict[str, Described] = {
     # --- healthy ---
     "a10-healthy": A10,
     "a100-mig-healthy": A100,
     "a100x8-healthy": A100X8,
     "h200-at-work": server("h200", "580.95.05", gpu("0000:19:00.0", "10DE:2335")),
-    "pascal-and-ada": server("pascal-ada", "580.95.05", OLD_AND_NEW, nvrm=PROPRIETARY),
+    # The frameworks work on the RTX 4090; for the GTX 1080 Ti neither has code.
+    # Slurm with ConstrainDevices=yes gave the job two of eight: NVML lists no other, and the node's log is root's.
+    "slurm-job-two-of-eight": changed(H100, count=2) | JOB | Described(runs=NO_LOG),
+    # A card for the display alone, whose last branch was 470: 570 ignores it.
+    "gt710-beside-rtx4090": changed(
+        server(
+            "rtx4090-laptop", DESKTOP_DRIVER,
+            {**gpu("0000:01:00.0", "10DE:128B", None, "30000"), **gpu("0000:02:00.0", "10DE:2684", pci_class="30000")},
+        ),
+        **DESKTOP_NVML, **{"gpu.pci_bus_id": "00000000:02:00.0", "gpu.pcie_width": 16},
+    ) | loaded(OPEN, DESKTOP_DRIVER, 1) | ports({"0000:02:00.0": "0000:00:01.0"}),
+    # A virtual GPU has no sensors, no ECC counters and no link of its own. The user may not read the log.
+    "vgpu-guest": changed(A10, **VIRTUAL) | ports({"0000:3b:00.0": ""}) | Described(runs=NO_LOG),
+    "pascal-and-ada": server("pascal-ada", "580.95.05", OLD_AND_NEW, nvrm=PROPRIETARY)
+    | python("/opt/venv/bin/python3", "nvidia_cudnn_cu12-9.12.0.46.dist-info", "torch-2.9.1+cu128.dist-info"),
     # Old scars: errors of another year, NVLinks that replayed once. Nothing to alarm anybody.
     "a100x8-old-scars": changed(
         A100X8, **of(3, ecc_aggregate="112 2", remapped_rows="0 2 0 0", remapper_histogram="638 2 0 0 0"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpucheck.host import Result
 from gpucheck.probes import kernel_log, pci
 from tests.machines.constructed.basics import H100, H100_KERNEL, REGISTERED, T4, T4_KERNEL, WORKING
+from tests.machines.constructed.hardware import A100X8
 from tests.machines.parts import Described, done
 
 BOOTED = {
@@ -90,11 +91,22 @@ MACHINES: dict[str, Described] = {
         f"[80012.330009] NVRM: Xid ({GPU2}): 48, pid=91220, name=python3, An uncorrectable double bit error (DBE) has "
         "been detected on GPU in the framebuffer at partition 3, subpartition 1.\n"
         f"[80012.341150] NVRM: Xid ({GPU2}): 45, pid=91220, name=python3, Ch 00000008\n"
-    ),
+    )
+    | Described(nvml_changes={"gpu.2.ecc_volatile": "0 1", "gpu.2.ecc_aggregate": "0 1", "gpu.2.field.230": 1}),
+    # The same on a driver that has no Xid 154; `nvidia-smi --gpu-reset` since then left no line in the log.
+    "xid-48-then-gpu-reset": A100X8
+    | log(
+        f"{BOOTED[H100_KERNEL].splitlines()[0]}\n"
+        "[   19.402113] NVRM: loading NVIDIA UNIX Open Kernel Module for x86_64  550.163.01  Release Build\n"
+        "[80012.330009] NVRM: Xid (PCI:0000:47:00): 48, pid=91220, name=python3, An uncorrectable double bit error "
+        "(DBE) has been detected on GPU in the framebuffer at partition 3, subpartition 1.\n"
+    )
+    | Described(nvml_changes={"gpu.field.230": None, "gpu.2.ecc_aggregate": "0 1"}),
     "xid-64-remap-failed": h100(
         f"[80100.000127] NVRM: Xid ({GPU2}): 64, pid=91220, name=python3, Row Remapper: Fatal error, "
         "unable to remap row\n"
-    ),
+    )
+    | Described(nvml_changes={"gpu.2.field.230": 1}),
     "xid-94-contained": h100(
         f"[80100.000127] NVRM: Xid ({GPU2}): 94, pid=91220, name=python3, Contained: CE User Channel (0x9). "
         "RST: No, D-RST: No\n"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gpucheck.host import Result
-from gpucheck.probes import cloud, kernel_log, linker, system, user
+from gpucheck.probes import cloud, kernel_log, linker, services, system, user
 from tests.machines.constructed.basics import DEBIAN_KERNEL, LIB_RM_VERSION_MISMATCH, WSL
+from tests.machines.constructed.branches import CUDA_13
+from tests.machines.constructed.hardware import A100_GPUS, A100_SWITCHES, KERNEL
 from tests.machines.constructed.software import CUDA_CACHE, KERAS, TF, environment, library_path, variables
 from tests.machines.parts import (
     DEBIAN_12,
@@ -69,6 +71,20 @@ WITH_T4 = IN_DOCKER | loaded(OPEN, DRIVER, 1) | libraries(DEBIAN_FOLDER, DRIVER)
 TENSORFLOW = environment(TF, KERAS) | Described(runs=CUDA_CACHE)
 POD = Described(files={"/.dockerenv": None, "/proc/mounts": f"{MOUNTS}/dev/sda1 /dev/termination-log ext4 rw 0 0\n"})
 GIVEN = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
+
+# An image of NVIDIA's with CUDA 13 on a host with driver 570: the toolkit's hook puts the image's own, newer libcuda
+# first, as /etc/ld.so.conf.d/00-compat-*.conf. The image's PyTorch was built by NVIDIA.
+COMPAT = "/usr/local/cuda/compat/libcuda.so.1"
+NGC_TORCH = "torch-2.9.0a0+50eac811a6.nv25.9.dist-info"
+NGC_IMAGE = (
+    CUDA_13
+    | python("/usr/bin/python3", NGC_TORCH, files={"torch/version.py": "cuda: Optional[str] = '13.0'\n"})
+    | Described(
+        runs={linker.CACHE: cache(COMPAT, f"{DEBIAN_FOLDER}/libcuda.so.1")},
+        links={COMPAT: "/usr/local/cuda-13.0/compat/libcuda.so.580.82.07"},
+        nvml_changes={"system.cuda_version": 13000},
+    )
+)
 
 # Google's device plugin mounts the node's driver at /usr/local/nvidia; NVIDIA's puts it where CDI or the hook does.
 GKE_FOLDER = "/usr/local/nvidia/lib64"
@@ -163,6 +179,15 @@ NO_GLIBC = Described(runs={linker.CACHE: Result(code=1, out="", err="")})
 
 MACHINES: dict[str, Described] = {
     "container-with-t4": WITH_T4 | TENSORFLOW | variables(**GIVEN),
+    "container-with-cuda-compat": WITH_T4 | NGC_IMAGE | variables(**GIVEN),
+    # On a board with NVSwitches: the bus shows them, NVML of an A100 knows no fabric, its manager is the host's.
+    "container-on-a100x8": container(UBUNTU_2404, KERNEL, {**A100_GPUS, **A100_SWITCHES})
+    | loaded(OPEN, "550.163.01", 8)
+    | libraries(DEBIAN_FOLDER, "550.163.01")
+    | Described(nvml="a100x8", runs={services.COMMAND: Result(code=127, out="", err="")})
+    | Described(files={"/proc/mounts": MOUNTS.replace("65536k", "16777216k")})  # --shm-size=16g
+    | python("/usr/bin/python3")
+    | variables(**GIVEN),
     # `docker run` without --gpus: the host's bus and module can be seen, nothing else.
     "container-without-gpus": IN_DOCKER | MODULE | TENSORFLOW,
     "container-visible-devices-void": IN_DOCKER | MODULE | TENSORFLOW | variables(NVIDIA_VISIBLE_DEVICES="void"),

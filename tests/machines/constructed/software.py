@@ -45,10 +45,7 @@ def wheels(**versions: str | None) -> list[str]:
 def metadata(folder: str, wanted: dict[str, str], condition: str) -> dict[str, str]:
     name, version = folder.removesuffix(".dist-info").split("-")
     lines = "".join(f"Requires-Dist: nvidia-{wheel}-cu12{spec}; {condition}\n" for wheel, spec in wanted.items())
-    return {
-        f"{folder}/METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{lines}",
-        f"{folder}/INSTALLER": "pip\n",
-    }
+    return {f"{folder}/METADATA": f"Metadata-Version: 2.4\nName: {name}\nVersion: {version}\n{lines}"}
 
 
 def environment(*folders: str, files: dict[str, str] | None = None) -> Described:
@@ -113,6 +110,16 @@ CUDA_CACHE: dict[tuple[str, ...], Result] = {
     )
 }
 
+# conda-forge's own builds: torch of CUDA 12.6 has PTX 9.0, which PyTorch's has not; JAX's three packages come as one,
+# whose dist-info folders say no installer, and CUDA is in packages of conda's.
+CONDA_TORCH, CONDA_PLUGIN = "torch-2.7.1.dist-info", "jax_cuda12_plugin-0.10.2.dist-info"
+CONDA = {
+    "torch/version.py": "__version__ = '2.7.1'\ncuda: Optional[str] = '12.6'\n",
+    f"{CONDA_TORCH}/INSTALLER": "conda\n",
+    "jax-0.10.2.dist-info/INSTALLER": "conda\n",
+    **metadata(CONDA_PLUGIN, JAX, 'extra == "with-cuda"'),
+}
+
 MACHINES: dict[str, Described] = {
     "tensorflow-with-wheels": WORKING | environment(TF, KERAS, *wheels(nccl="2.27.7")),
     # `pip install tensorflow`, without [and-cuda].
@@ -127,6 +134,8 @@ MACHINES: dict[str, Described] = {
     "tensorflow-on-rtx5090": BLACKWELL | environment(TF, KERAS, *wheels(nccl="2.27.7")),
     "torch-without-code-for-rtx5090": BLACKWELL | python(VENV, "torch-2.9.1+cu126.dist-info"),
     "torch-with-code-for-rtx5090": BLACKWELL | environment(PT, *wheels()),
+    "conda-on-rtx5090": BLACKWELL
+    | python("/opt/conda/bin/python3", *sorted((CONDA_TORCH, *JAX_PACKAGES, CONDA_PLUGIN)), files=CONDA, by_pip=False),
     "torch-cuda13-on-driver-570": WORKING | python(VENV, "torch-2.9.1+cu130.dist-info"),
     "torch-for-cpu-only": WORKING | python(VENV, "torch-2.9.1+cpu.dist-info"),
     "jax-without-plugin": WORKING | python(VENV, *JAX_PACKAGES),
