@@ -35,7 +35,9 @@ def test_what_ships(unpacked: Path) -> None:
     names = {str(path.relative_to(unpacked)) for path in unpacked.rglob("*")}
     for needed in ("images/recipes.toml", "images/wheels/Dockerfile", "payloads/tensorflow.py", "py.typed",
                    "data/report.schema.json", "images/locks/tensorflow-cpu.txt",
-                   "images/locks/tensorflow-cpu.txt.cdx.json", "records.py"):  # fmt: skip
+                   "images/locks/tensorflow-cpu.txt.cdx.json", "records.py", "render/page/page.html.j2",
+                   "render/page/style.css", "compose/verify.yaml", "compose/gather.py",
+                   "compose/notebook/cifar10.ipynb", "compose/monitor/dashboard.json"):  # fmt: skip
         assert f"gpucheck/{needed}" in names
     assert not [name for name in names if "tests/" in name or name.endswith(".pyc")]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import os
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from docker import DockerClient
     from docker.models.containers import Container
 
+ROOT = Path(__file__).parents[2]
 DEBIAN = "gpucheck/base:bookworm"  # what scripts/engine base makes
 
 
@@ -128,3 +130,41 @@ def child() -> Iterator[Callable[[str], Child]]:
     for one in children:
         one.process.kill()
         one.process.communicate()
+
+
+# --- Docker Compose ---
+
+PLUGIN = "usr/libexec/docker/cli-plugins/docker-compose"  # in Debian's package
+Compose = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="session")
+def docker_config(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, str]:
+    """The environment in which `docker compose` is there."""
+    if shutil.which("docker") is None:
+        pytest.skip("no docker command")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith(("GPUCHECK_", "COMPOSE_"))}
+    if subprocess.run(["docker", "compose", "version"], capture_output=True).returncode == 0:
+        return plain
+    fetched = subprocess.run([ROOT / "scripts" / "compose", "version"], capture_output=True, text=True)
+    if fetched.returncode == 2:
+        pytest.skip(fetched.stderr.splitlines()[0])
+    assert fetched.returncode == 0, fetched.stderr
+    folder = tmp_path_factory.mktemp("docker-config")
+    (folder / "cli-plugins").mkdir()
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    (folder / "cli-plugins" / "docker-compose").symlink_to(cache / "gpucheck" / "compose" / PLUGIN)
+    return {**plain, "DOCKER_CONFIG": str(folder)}
+
+
+@pytest.fixture
+def compose(docker_config: Mapping[str, str]) -> Compose:
+    """A function (files of compose/ or paths, words, variables) that runs `docker compose`."""
+
+    def run(names: tuple[str | Path, ...], *words: str, **given: str) -> subprocess.CompletedProcess[str]:
+        paths = [name if isinstance(name, Path) else ROOT / "compose" / f"{name}.yaml" for name in names]
+        files = [word for path in paths for word in ("--file", str(path))]
+        env = {**docker_config, **given}
+        return subprocess.run(["docker", "compose", *files, *words], env=env, capture_output=True, text=True)
+
+    return run
