@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
-from functools import cache
+from functools import cache, partial
 from typing import Any, TypeVar, cast
 
 from gpucheck.facts import DEEP_SUBJECTS, HOST_SUBJECTS, IMAGE_SUBJECTS, RUN_SUBJECTS, Facts, Version
@@ -39,54 +39,84 @@ def dump(value: Any) -> Any:
 
 def load(kind: type[T], data: Any, path: str = "$") -> T:
     """`data` as a `kind`. Raises WrongShape."""
-    return cast("T", _load(kind, data, path))
+    return cast("T", _loader(cast("Any", kind))(data, path))
 
 
-def _load(kind: Any, data: Any, path: str) -> Any:
+@cache
+def _loader(kind: Any) -> Callable[[Any, str], Any]:
+    """What reads one kind. Worked out once a kind: the reports of a fleet have millions of values."""
     origin, args = typing.get_origin(kind), typing.get_args(kind)
     if kind is Any:
-        return data
+        return lambda data, _path: data
     if origin in (types.UnionType, typing.Union):
-        if data is None and type(None) in args:
-            return None
-        return _load(next(arg for arg in args if arg is not type(None)), data, path)
+        present, nothing = _loader(next(arg for arg in args if arg is not type(None))), type(None) in args
+        return lambda data, path: None if data is None and nothing else present(data, path)
     if kind is Facts:
-        return _load_facts(data, path)
+        return _load_facts
     if dataclasses.is_dataclass(kind):
-        return _load_dataclass(cast("type", kind), data, path)
+        return partial(_load_dataclass, cast("type", kind))
     if origin is tuple:
-        _expect(isinstance(data, list), "a list", data, path)
-        return tuple(_load(args[0], item, f"{path}[{index}]") for index, item in enumerate(data))
+        return partial(_load_tuple, _loader(args[0]))
     if origin is Mapping or origin is dict:
-        _expect(isinstance(data, dict), "an object", data, path)
-        return {key: _load(args[1], item, f"{path}.{key}") for key, item in data.items()}
+        return partial(_load_mapping, _loader(args[1]))
     if kind is Version or (isinstance(kind, type) and issubclass(kind, Enum)):
-        _expect(isinstance(data, str), "a string", data, path)
-        try:
-            return kind(data)
-        except ValueError as error:
-            raise WrongShape(f"{path}: {error}") from error
-    if kind is float:
-        _expect(isinstance(data, (int, float)) and not isinstance(data, bool), "a number", data, path)
+        return partial(_load_text, kind)
+    return _load_float if kind is float else partial(_load_plain, kind)
+
+
+def _load_tuple(item: Callable[[Any, str], Any], data: Any, path: str) -> Any:
+    _expect(isinstance(data, list), "a list", data, path)
+    return tuple([item(each, f"{path}[{index}]") for index, each in enumerate(data)])
+
+
+def _load_mapping(item: Callable[[Any, str], Any], data: Any, path: str) -> Any:
+    _expect(isinstance(data, dict), "an object", data, path)
+    return {key: item(each, f"{path}.{key}") for key, each in data.items()}
+
+
+def _load_text(kind: Callable[[str], Any], data: Any, path: str) -> Any:
+    _expect(isinstance(data, str), "a string", data, path)
+    try:
+        return kind(data)
+    except ValueError as error:
+        raise WrongShape(f"{path}: {error}") from error
+
+
+def _load_float(data: Any, path: str) -> float:
+    _expect(isinstance(data, (int, float)) and not isinstance(data, bool), "a number", data, path)
+    try:
         return float(data)
+    except OverflowError as error:
+        raise WrongShape(f"{path}: a number too large") from error
+
+
+def _load_plain(kind: type, data: Any, path: str) -> Any:
     _expect(type(data) is kind, kind.__name__, data, path)
     return data
 
 
-_hints = cache(typing.get_type_hints)  # once a type: a GPU has eighteen links, and a machine many GPUs
+@cache
+def _fields(kind: type) -> dict[str, tuple[Callable[[Any, str], Any], bool]]:
+    """How each is read, and whether it must be there."""
+    hints, missing = typing.get_type_hints(kind), dataclasses.MISSING
+    return {
+        f.name: (_loader(hints[f.name]), f.default is missing and f.default_factory is missing)
+        for f in dataclasses.fields(kind)
+    }
 
 
 def _load_dataclass(kind: type, data: Any, path: str) -> Any:
     _expect(isinstance(data, dict), "an object", data, path)
-    hints = _hints(kind)
-    fields = {f.name: f for f in dataclasses.fields(kind)}
+    fields, given = _fields(kind), {}
     for key in data:
-        _expect(key in fields, f"no key {key!r} in {kind.__name__}", data, path)
-    for name, field in fields.items():
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if name not in data and required:
+        if key not in fields:
+            _expect(False, f"no key {key!r} in {kind.__name__}", data, path)
+    for name, (load, required) in fields.items():
+        if name in data:
+            given[name] = load(data[name], f"{path}.{name}")
+        elif required:
             raise WrongShape(f"{path}: {kind.__name__} needs {name!r}")
-    return kind(**{name: _load(hints[name], data[name], f"{path}.{name}") for name in fields if name in data})
+    return kind(**given)
 
 
 def _load_facts(data: Any, path: str) -> Facts:
@@ -96,8 +126,8 @@ def _load_facts(data: Any, path: str) -> Facts:
         for name in data[part]:
             _expect(name in SUBJECTS, f"no subject {name!r}", data, f"{path}.{part}")
     return Facts(
-        known={SUBJECTS[n]: _load(SUBJECTS[n], d, f"{path}.known.{n}") for n, d in data["known"].items()},
-        unknown={SUBJECTS[n]: _load(str, d, f"{path}.unknown.{n}") for n, d in data["unknown"].items()},
+        known={SUBJECTS[n]: load(SUBJECTS[n], d, f"{path}.known.{n}") for n, d in data["known"].items()},
+        unknown={SUBJECTS[n]: load(str, d, f"{path}.unknown.{n}") for n, d in data["unknown"].items()},
     )
 
 

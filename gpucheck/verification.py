@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -76,8 +77,13 @@ class Wish:
         return (module, self.backend or BACKENDS[0]) if module == "keras" else (module,)
 
 
-def verify(wish: Wish, host: Host, cache: Path, say: Say) -> Report:
-    """Run the payload of `wish` and judge what the witnesses saw. Raises Failure."""
+def verify(
+    wish: Wish, host: Host, cache: Path, say: Say, watched: Callable[[sampling.Watch], object] = lambda _watch: None
+) -> Report:  # fmt: skip
+    """Run the payload of `wish` and judge what the witnesses saw. Raises Failure.
+
+    `watched` gets what watches the GPUs meanwhile, so that somebody can glance at them.
+    """
     say("examining the machine", None)
     facts = engine.collect(PROBES, host)
     why_host = "an interpreter was named" if wish.python else _why_host(wish, facts)
@@ -87,9 +93,7 @@ def verify(wish: Wish, host: Host, cache: Path, say: Say) -> Report:
         raise Failure(
             f"{foreign} is an image, and no container can be run: {why_host}", "start Docker, or no `--on host`"
         )
-    data = datasets.find(
-        wish.data, cache, lambda done, whole: say("fetching CIFAR-10", done / whole if whole else None)
-    )
+    data = datasets.find(wish.data, cache, _fetching(say))
     with keeping.folder(wish.keep) as evidence, ExitStack() as stack:
         client = None if why_host else stack.enter_context(closing(containers.choose(wish.where, say)))
         elsewhere = ELSEWHERE if client and not containers.is_local(client) else None
@@ -98,6 +102,7 @@ def verify(wish: Wish, host: Host, cache: Path, say: Say) -> Report:
         plan = None if foreign or wish.python else _plan(wish, book, facts)
         shutil.copytree(PAYLOADS, evidence / "program" / "payloads", ignore=shutil.ignore_patterns("__pycache__"))
         with sampling.watching(evidence, blind=elsewhere) as watch:
+            watched(watch)
             if client:
                 image, ran = _in_container(wish, plan, foreign, data, evidence, client, facts, watch, say)
             else:
@@ -109,11 +114,21 @@ def verify(wish: Wish, host: Host, cache: Path, say: Say) -> Report:
             "devices": wish.devices, "options": options, "where": "container" if client else "host",
             "where_why": why_host, "data": data.source, "image_id": image,
             "image": foreign or (plan.recipe.image_tag if plan and client else None),
-            "recipe": plan.recipe.name if plan else None, "reason": plan.reason if plan else "named",
+            **recipes.told(plan.recipe if plan else None), "reason": plan.reason if plan else "named",
         })  # fmt: skip
         keeping.write(evidence / "ran.json", ran)
         keeping.write(evidence / "host.json", codec.dump(facts))
         return _judge(evidence, facts)
+
+
+def _fetching(say: Say) -> datasets.Progress:
+    start = time.monotonic()
+
+    def progress(done: int, whole: int | None) -> None:
+        rate = done / max(0.001, time.monotonic() - start) / 1e6
+        say(f"fetching CIFAR-10: {done / 1e6:.0f} MB, {rate:.1f} MB/s", done / whole if whole else None)
+
+    return progress
 
 
 def _plan(wish: Wish, book: Mapping[str, Recipe], facts: Facts) -> plans.Plan:

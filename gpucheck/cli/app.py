@@ -13,7 +13,9 @@ from typing import Annotated
 import typer
 
 from gpucheck import __version__
-from gpucheck.cli import Interrupted, build, diff, doctor, explain, images, pack, prove, verify
+from gpucheck.cli import Interrupted, build, diff, doctor, explain, images, init, pack, prove, report, verify
+from gpucheck.cli.examples import epilog
+from gpucheck.cli.manners import mannered
 from gpucheck.cli.screen import complain
 from gpucheck.model import Failure
 
@@ -29,14 +31,16 @@ app = typer.Typer(
     name="gpucheck", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
     help="Is the GPU stack right, give me an image that fits, and did it really run on the GPU.",
 )  # fmt: skip
-app.command()(doctor.doctor)
-app.command()(diff.diff)
-app.command()(build.build)
-app.command()(verify.verify)
-app.command()(prove.prove)
-app.command()(explain.explain)
-app.command()(pack.pack)
-app.add_typer(images.app, name="images")
+app.command(epilog=epilog("doctor"))(mannered(doctor.doctor))
+app.command(epilog=epilog("diff"))(mannered(diff.diff))
+app.command(epilog=epilog("build"))(mannered(build.build))
+app.command(epilog=epilog("verify"))(mannered(verify.verify))
+app.command(epilog=epilog("prove"))(mannered(prove.prove))
+app.command(epilog=epilog("report"))(mannered(report.report))
+app.command(epilog=epilog("explain"))(mannered(explain.explain))
+app.command(epilog=epilog("init"))(mannered(init.init))
+app.command(epilog=epilog("pack"))(mannered(pack.pack))
+app.add_typer(images.app, name="images", epilog=epilog("images"))
 
 
 def _version(asked: bool) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpucheck.cli.options import BACKENDS, Base, CaBundle, Network, one_of
+from gpucheck.cli.options import BACKENDS, Base, CaBundle, Network, one_of, recipe_names
 from gpucheck.cli.screen import complain, saying
 from gpucheck.host import Local
 from gpucheck.model import Failure, Say
@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 def build(
-    recipe: Annotated[str | None, typer.Argument(help="A recipe's name; none: the one that fits this machine.")] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A recipe's name; none: the one that fits this machine.", autocompletion=recipe_names),
+    ] = None,
     framework: Annotated[
         str, typer.Option(help="tensorflow, keras, pytorch, jax, xgboost; with ==VERSION for one version of it.")
     ] = "tensorflow",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Annotated, Any
@@ -70,7 +71,7 @@ def doctor(
     seconds = max(40.0, 4 * (timeout or 0))
     facts = _facts(kept or host, probes, seconds, deep=deep)
     if kept:
-        document = redact(kept.document(), socket.gethostname(), _user())
+        document = redact(kept.document(), socket.gethostname(), *_users())
         if record:
             give(json.dumps(document, indent=1) + "\n", record)
         if bundle:
@@ -96,11 +97,13 @@ def _report(rules: tuple[Rule, ...], facts: Facts, host: str | None) -> Report:
     return engine.report("doctor", facts, engine.judge(rules, facts, compat.load()), host=host)
 
 
-def _user() -> str:
+def _users() -> tuple[str, ...]:
+    """Who runs this, and who became root for it."""
+    names = tuple(filter(None, map(os.environ.get, ("SUDO_USER", "DOAS_USER"))))
     try:
-        return getpass.getuser()
+        return (getpass.getuser(), *names)
     except (OSError, KeyError):  # a container's user without a name
-        return ""
+        return names
 
 
 def _recorded(path: Path) -> Recorded:

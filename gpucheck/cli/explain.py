@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from gpucheck.cli.options import nearest, one_of
+from gpucheck.cli.options import nearest, one_of, rule_ids
 from gpucheck.cli.screen import complain
 from gpucheck.model import Failure, Rule
 from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES
@@ -34,7 +34,8 @@ def explain(
         list[str] | None,
         typer.Argument(
             help="A rule's id, `xid 79`, a CUDA error's number, an error text, or a log: its path (gzip too) or - for "
-            "stdin. None lists the rules, or reads a log that is piped in. Exit code 1: nothing in it is known here."
+            "stdin. None lists the rules, or reads a log that is piped in. Exit code 1: nothing in it is known here.",
+            autocompletion=rule_ids,
         ),
     ] = None,
     format: Annotated[str, typer.Option(help="terminal or json.", callback=one_of("terminal", "json"))] = "terminal",

@@ -11,6 +11,7 @@ import typer
 
 from gpucheck.model import Failure, Rule
 from gpucheck.render import FORMATS
+from gpucheck.render import check as check_format
 
 
 def one_of(*choices: str) -> Callable[[str], str]:
@@ -24,24 +25,82 @@ def one_of(*choices: str) -> Callable[[str], str]:
     return check
 
 
-Format = Annotated[str, typer.Option(help=f"How to print the report: {', '.join(FORMATS)}.", callback=one_of(*FORMATS))]
+def among(*choices: str) -> Callable[[str], list[str]]:
+    """For the shell's completion of an option with few values."""
+
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in choices if choice.startswith(incomplete)]
+
+    return complete
+
+
+def rule_ids(incomplete: str) -> list[str]:
+    """For the shell's completion."""
+    from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES
+
+    rules = (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES)
+    return [rule.id for rule in rules if rule.id.startswith(incomplete)]
+
+
+def recipe_names(incomplete: str) -> list[str]:
+    """For the shell's completion."""
+    from gpucheck import recipes
+
+    return [name for name in recipes.load() if name.startswith(incomplete)]
+
+
+def a_format(value: str) -> str:
+    """A callback for --format: one that this installation can make."""
+    check_format(one_of(*FORMATS)(value))
+    return value
+
+
+Format = Annotated[
+    str,
+    typer.Option(
+        help=f"How to print the report: {', '.join(FORMATS)}.",
+        callback=a_format,
+        autocompletion=among(*FORMATS),
+    ),
+]
 Output = Annotated[Path | None, typer.Option(help="Write the report to this file instead.", metavar="FILE")]
 Only = Annotated[
-    list[str] | None, typer.Option(help="Only these rules and what they rest on: an id or its start. Repeatable.")
+    list[str] | None,
+    typer.Option(
+        help="Only these rules and what they rest on: an id or its start. Repeatable.", autocompletion=rule_ids
+    ),
 ]
-Skip = Annotated[list[str] | None, typer.Option(help="All but these rules: an id or its start. Repeatable.")]
+Skip = Annotated[
+    list[str] | None,
+    typer.Option(help="All but these rules: an id or its start. Repeatable.", autocompletion=rule_ids),
+]
 FRAMEWORKS = ("tensorflow", "keras", "pytorch", "jax", "xgboost")
-Framework = Annotated[str, typer.Option(help=f"{', '.join(FRAMEWORKS)}.", callback=one_of(*FRAMEWORKS))]
+Framework = Annotated[
+    str, typer.Option(help=f"{', '.join(FRAMEWORKS)}.", callback=one_of(*FRAMEWORKS), autocompletion=among(*FRAMEWORKS))
+]
 BACKENDS = ("tensorflow", "torch", "jax")
 Backend = Annotated[
-    str | None, typer.Option(help=f"Keras's: {', '.join(BACKENDS)}; the first unless told.", callback=one_of(*BACKENDS))
+    str | None,
+    typer.Option(
+        help=f"Keras's: {', '.join(BACKENDS)}; the first unless told.",
+        callback=one_of(*BACKENDS),
+        autocompletion=among(*BACKENDS),
+    ),
 ]
-Device = Annotated[str, typer.Option(help="Where the ops must run: gpu or cpu.", callback=one_of("gpu", "cpu"))]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="Where the ops must run: gpu or cpu.", callback=one_of("gpu", "cpu"), autocompletion=among("gpu", "cpu")
+    ),
+]
 Keep = Annotated[Path | None, typer.Option(help="Keep the evidence in this new folder.", metavar="DIR")]
 Evidence = Annotated[Path | None, typer.Option("--from", help="Judge the evidence of an earlier run.", metavar="DIR")]
 Image = Annotated[
     str | None,
-    typer.Option(help="A recipe's name (`gpucheck build --list`), or anybody's image with its tag: name:tag."),
+    typer.Option(
+        help="A recipe's name (`gpucheck build --list`), or anybody's image with its tag: name:tag.",
+        autocompletion=recipe_names,
+    ),
 ]
 Base = Annotated[str | None, typer.Option(help="Build on this image instead of the recipe's base.", metavar="IMAGE")]
 CaBundle = Annotated[

@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from gpucheck.cli.options import Base, CaBundle, Network
+from gpucheck.cli.options import Base, CaBundle, Network, recipe_names
 from gpucheck.cli.screen import saying
 
 
 def pack(
-    recipe: Annotated[str, typer.Argument(help="A recipe's name: `gpucheck build --list`.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe's name: `gpucheck build --list`.", autocompletion=recipe_names)
+    ],
     folder: Annotated[Path, typer.Argument(help="A new folder.", metavar="DIR")],
     base: Base = None,
     ca_bundle: CaBundle = None,

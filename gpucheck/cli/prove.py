@@ -17,10 +17,9 @@ from typing import Annotated
 import typer
 
 from gpucheck.cli.options import Device, Evidence, Format, Image, Keep, Strict, one_of
-from gpucheck.cli.screen import complain, write_whole
+from gpucheck.cli.screen import complain, text_of, write_whole
 from gpucheck.host import Local
 from gpucheck.model import Failure, Report
-from gpucheck.render import renderer
 
 TIMED_OUT = 124  # as timeout(1) has it
 NOTEBOOK = Path(__file__).parents[1] / "payloads" / "hook" / "notebook.py"
@@ -90,7 +89,7 @@ def prove(
 
 
 def _show(judged: Report, format: str, file: Path | None, write: object) -> None:
-    text = renderer(format)([judged])
+    text = text_of(judged, format)
     if file:
         write_whole(file, text)
     else:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gpucheck.cli.glances import glances
 from gpucheck.cli.options import (
     Backend,
     Base,
@@ -26,6 +27,9 @@ from gpucheck.cli.options import (
 from gpucheck.cli.screen import saying, show
 from gpucheck.host import Local
 from gpucheck.model import Failure
+
+if TYPE_CHECKING:
+    from gpucheck.sampling import Watch
 
 ONE_DEVICE = ("keras", "xgboost")
 MOST = 2**31 - 1  # of a count that the payload takes
@@ -70,7 +74,7 @@ def verify(
     validation_split: Annotated[
         float, typer.Option(help="Share of the training images; 0: validate on the test set.", min=0.0, max=0.9)
     ] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, max=MOST)] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same run, where it can.", min=0, max=MOST)] = 0,
     limit: Annotated[int | None, typer.Option(help="Use only so many training images.", min=64, max=50_000)] = None,
     control: Annotated[
         bool, typer.Option("--control/--no-control", help="Also run it with the GPU hidden, which must be told apart.")
@@ -103,9 +107,10 @@ def verify(
             batch_size=batch_size, validation_split=validation_split, seed=seed, limit=limit, control=control,
             timeout=timeout, keep=keep,
         )  # fmt: skip
+        watches: list[Watch] = []
         try:
-            with saying() as say:
-                report = verification.verify(wish, Local(), cache_folder(), say)
+            with saying(lambda: glances(watches)) as say:
+                report = verification.verify(wish, Local(), cache_folder(), say, watches.append)
         except Failure as failure:  # what could not be carried out has proven nothing, and that is no "no"
             raise Failure(str(failure), failure.tip, 3 if failure.exit_code == 1 else failure.exit_code) from failure
     return show(report, format, strict)

@@ -70,11 +70,11 @@ def present(host: Host, paths: Iterable[str]) -> dict[str, Entry | None]:
     result = host.run(("stat", "-L", "-c", STAT_FORMAT, *asked))
     if result.code == NO_SUCH_COMMAND:
         raise CannotLook("there is no stat command here")
-    if not result.out and not result.err:  # each path is told, on one stream or the other
-        raise CannotLook("stat said nothing")
     found = parse_stat(result.out)
-    if result.code == 0 and len(found) < len(asked):
-        raise CannotLook(f"stat found all of {len(asked)} files and told of {len(found)}")
+    # Each path is told, on one stream or the other.
+    untold = next((path for path in asked if path not in found and path not in result.err), None)
+    if untold:
+        raise CannotLook(f"stat said nothing of {untold}")
     unseen = [line for line in result.err.splitlines() if not OS_ERROR.sub("", line).endswith(NOT_THERE)]
     hidden = (path for path in asked if any(f"'{path}'" in line for line in unseen))
     return {**dict.fromkeys(hidden), **found}

@@ -10,7 +10,8 @@ from typing import Any
 from gpucheck.answers import Answer
 from gpucheck.compat import Compat
 from gpucheck.model import Remedy, Rule
-from gpucheck.render.terminal import IMPACTS, PLAIN_WIDTH
+from gpucheck.render.grouping import IMPACTS
+from gpucheck.render.terminal import PLAIN_WIDTH
 from gpucheck.render.wording import printable
 from gpucheck.signatures import LONGEST, Reading
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import io
 import os
 import sys
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -14,36 +14,23 @@ from rich.table import Table
 from rich.text import Text
 
 from gpucheck.facts import System
-from gpucheck.model import Finding, Report, Severity, Status
-from gpucheck.render.wording import printable, sentence
+from gpucheck.model import Finding, Report
+from gpucheck.render.grouping import IMPACTS, SIGNS, Row, by_subject, counts, others, rows, waiting
+from gpucheck.render.wording import printable
 
-MARKS = {
-    Status.PASS: ("✓", "green"),
-    Status.FAIL: ("✗", "red"),
-    Status.SKIP: ("–", "dim"),
-    Status.UNKNOWN: ("?", "yellow"),
-}
-SUBJECTS = {
-    "pci": "PCI bus", "kernel": "Kernel", "driver": "Driver", "nvml": "NVML", "toolkit": "CUDA toolkit",
-    "cudnn": "cuDNN", "docker": "Docker", "container_toolkit": "Container toolkit", "frameworks": "Frameworks",
-    "system": "System", "run": "Run", "placement": "Placement", "training": "Training", "verdict": "Verdict",
-    "image": "Image", "kernel_log": "Kernel log", "services": "Services",
-    "linker": "Libraries", "pcie": "PCIe", "packages": "Packages", "cloud": "Cloud",
-    "compute": "Active probe", "kernels": "Profiler", "gpu-use": "NVML, from outside", "control": "Control run",
-    "timing": "Speed",
-}  # fmt: skip
+STYLES = {"pass": "green", "fail": "red", "warning": "yellow", "unknown": "yellow", "skip": "dim"}
 PLAIN_WIDTH = 100
-IMPACTS = {"service": "restarts a service", "reboot": "needs a reboot", "data": "work or data are at risk"}
+Detail = Literal["quiet", "normal", "verbose"]  # the verdict and its fix; what was judged; what was not asked, too
 
 
-def render(reports: Sequence[Report]) -> str:
+def render(reports: Sequence[Report], detail: Detail = "normal") -> str:
     """In colour and at the terminal's width where stdout is one and NO_COLOR is not set; plain text otherwise."""
-    return page(parts(reports))
+    return page(parts(reports, detail))
 
 
-def parts(reports: Sequence[Report]) -> Iterable[RenderableType]:
+def parts(reports: Sequence[Report], detail: Detail = "normal") -> Iterable[RenderableType]:
     """What the page is made of, for any console of Rich's."""
-    return map(_report, reports)
+    return (_report(report, detail) for report in reports)
 
 
 def page(parts: Iterable[RenderableType]) -> str:
@@ -53,31 +40,25 @@ def page(parts: Iterable[RenderableType]) -> str:
     console = Console(
         file=page, force_terminal=terminal, no_color=bool(os.environ.get("NO_COLOR")) or not terminal, highlight=False,
         width=None if terminal else PLAIN_WIDTH, emoji=False, soft_wrap=not terminal,
+        force_jupyter=False,  # in a notebook it would show the page itself, and leave none
     )  # fmt: skip
     for part in parts:
         console.print(part, crop=False)
     return "".join(f"{line.rstrip()}\n" for line in page.getvalue().splitlines())
 
 
-def _report(report: Report) -> RenderableType:
+def _report(report: Report, detail: Detail) -> RenderableType:
     parts: list[RenderableType] = [_headline(report), Text()]
     cause = report.root_cause
     if cause:
         parts += [*_fix(report, cause), Text()]
-    subjects: dict[str, list[Finding]] = {}
-    for finding in report.findings:
-        if finding.status is not Status.SKIP and finding.rule != report.answer:  # that one is the headline
-            subjects.setdefault(finding.rule.split(".")[0], []).append(finding)
-    for subject, group in subjects.items():
-        parts += [Text(SUBJECTS.get(subject, subject), style="bold"), *_rows(group)]
-    others = [f for f in report.of(Status.FAIL) if f is not cause and (f.remedy or _waiting(report, f))]
-    for finding in others:
+    if detail == "quiet":
+        return Group(*parts, _count(report))
+    for subject, group in by_subject(report, skipped=detail == "verbose").items():
+        parts += [Text(subject, style="bold"), *map(_row, rows(group))]
+    for finding in others(report):
         parts += [Text(), Text(f"also: {finding.rule}", style="bold"), *_fix(report, finding)]
     return Group(*parts, Text(), _count(report))
-
-
-def _waiting(report: Report, root: Finding) -> int:
-    return sum(finding.because == root.rule for finding in report.findings)
 
 
 def _headline(report: Report) -> Text:
@@ -106,30 +87,15 @@ def _fix(report: Report, finding: Finding) -> list[RenderableType]:
         if remedy.url:
             lines.append(Text(f"  see {remedy.url}", no_wrap=True, overflow="ignore"))
         lines.append(Text(f"  then: {remedy.verify} · why: gpucheck explain {finding.rule}", style="dim"))
-    if number := _waiting(report, finding):
+    if number := waiting(report, finding):
         text = f"{number} further rule{'s wait' if number > 1 else ' waits'} on this"
         lines.append(_hanging("–", "dim", Text(text, style="dim")))
     return lines
 
 
-def _rows(group: Sequence[Finding]) -> Iterator[RenderableType]:
-    """A row each; one for all that could not be judged for the same reason, at the place of the first."""
-    reasons = Counter(finding.message for finding in group if finding.status is Status.UNKNOWN)
-    for finding in group:
-        if finding.status is not Status.UNKNOWN or reasons[finding.message] == 1:
-            yield _row(finding)
-        elif number := reasons.pop(finding.message, 0):
-            mark, style = MARKS[Status.UNKNOWN]
-            title = Text(f"{number} rules could not be judged")
-            yield _hanging(mark, style, title.append(f": {sentence(finding)}", style="dim"))
-
-
-def _row(finding: Finding) -> RenderableType:
-    mark, style = MARKS[finding.status]
-    if finding.status is Status.FAIL and finding.severity is not Severity.ERROR:
-        mark, style = "!", "yellow"
-    title = Text(finding.title, style="dim" if finding.status is Status.SKIP else "")
-    return _hanging(mark, style, title.append(f": {sentence(finding)}", style="dim"))
+def _row(row: Row) -> RenderableType:
+    title = Text(row.title, style="dim" if row.kind == "skip" else "")
+    return _hanging(SIGNS[row.kind], STYLES[row.kind], title.append(f": {row.said}", style="dim"))
 
 
 def _hanging(mark: str, style: str, text: Text) -> RenderableType:
@@ -141,10 +107,5 @@ def _hanging(mark: str, style: str, text: Text) -> RenderableType:
 
 
 def _count(report: Report) -> Text:
-    failed, warned = report.of(Status.FAIL, Severity.ERROR), report.of(Status.FAIL, Severity.WARNING, Severity.NOTE)
-    counts = {
-        "hold": len(report.of(Status.PASS)), "failed": len(failed), "to look at": len(warned),
-        "unknown": len(report.of(Status.UNKNOWN)), "did not apply or wait": len(report.of(Status.SKIP)),
-    }  # fmt: skip
-    text = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
+    text = ", ".join(f"{number} {name}" for name, number in counts(report).items())
     return Text(f"{text} · exit code {report.exit_code}", style="dim")

@@ -10,7 +10,7 @@ NEEDS = "pip install 'gpucheck[formats]'"
 
 def printable(text: str) -> str:
     """One line in which nothing that came from a machine can steer a terminal, a parser or a shell."""
-    return "".join(char if char.isprintable() else " " for char in text)
+    return text if text.isprintable() else "".join(char if char.isprintable() else " " for char in text)
 
 
 def sentence(finding: Finding) -> str:

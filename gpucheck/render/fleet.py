@@ -1,0 +1,74 @@
+"""Many reports at a glance: the worst first, and what is wrong with how many of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
+
+from gpucheck.facts import Driver, Nvml
+from gpucheck.render.facts_table import NOT_THERE, models
+from gpucheck.render.grouping import SIGNS
+from gpucheck.render.sheet import WORDS, Sheet
+
+ORDER = ("fail", "unknown", "pass")
+TOLD = 140  # characters of a reason
+
+
+class Host(NamedTuple):
+    name: str
+    command: str
+    kind: str
+    rule: str | None  # of the root cause
+    reason: str
+    exit_code: int
+    driver: str
+    gpus: str
+    anchor: str
+    page: str  # what is told of it below
+
+    @property
+    def sign(self) -> str:
+        return SIGNS[self.kind]
+
+    @property
+    def word(self) -> str:
+        return WORDS[self.kind]
+
+
+class Fleet(NamedTuple):
+    hosts: Sequence[Host]
+    causes: Sequence[tuple[str, int, str]]  # rule, how many, the first reason of them
+    kinds: Mapping[str, Sequence[Host]]
+
+    @property
+    def headline(self) -> str:
+        told = {"fail": "no", "unknown": "not proven", "pass": "yes"}
+        return ", ".join(f"{len(hosts):,} {told[kind]}" for kind, hosts in self.kinds.items() if hosts)
+
+
+def host(sheet: Sheet, page: str) -> Host:
+    report, known = sheet.report, sheet.report.facts.known
+    nvml, driver = known.get(Nvml), known.get(Driver)
+    version = (driver.version if driver else None) or (nvml.driver_version if nvml else None)
+    return Host(
+        name=report.host, command=report.command, kind=sheet.kind, rule=sheet.rule if sheet.kind == "fail" else None,
+        reason=sheet.reason if len(sheet.reason) <= TOLD else f"{sheet.reason[:TOLD]}…", exit_code=report.exit_code,
+        driver=str(version or NOT_THERE), gpus=models(report), anchor=sheet.anchor, page=page,
+    )  # fmt: skip
+
+
+def of(hosts: Iterable[Host]) -> Fleet:
+    """Those with the commonest cause first, then what is not known, then what is right."""
+    given = list(hosts)
+    often = Counter(each.rule for each in given if each.rule)
+    first = {each.rule: each.reason for each in reversed(given) if each.rule}
+    ordered = sorted(
+        given,
+        key=lambda each: (ORDER.index(each.kind), -often[each.rule or ""], each.rule or "", each.name, each.command),
+    )
+    return Fleet(
+        hosts=ordered,
+        causes=[(rule, number, first[rule]) for rule, number in often.most_common()],
+        kinds={kind: [each for each in ordered if each.kind == kind] for kind in ORDER},
+    )
