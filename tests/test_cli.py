@@ -255,13 +255,24 @@ def test_the_command_line_starts_light() -> None:
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_completion_knows_the_commands(shell: str) -> None:
-    words = {"bash": {"COMP_WORDS": "gpucheck do", "COMP_CWORD": "1"}}.get(
-        shell, {"_TYPER_COMPLETE_ARGS": "gpucheck do"}
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("gpucheck do", "doctor"),
+        ("gpucheck explain driver.libr", "driver.libraries-match"),
+        ("gpucheck doctor --only nvml.", "nvml.all-gpus"),
+        ("gpucheck build jax-", "jax-cuda13"),
+        ("gpucheck verify --framework pyt", "pytorch"),
+        ("gpucheck doctor --format ju", "junit"),
+    ],
+)
+def test_completion_knows_commands_rules_recipes_and_choices(shell: str, line: str, offered: str) -> None:
+    words = {"bash": {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}}.get(
+        shell, {"_TYPER_COMPLETE_ARGS": line}
     )
     action = {"_TYPER_COMPLETE_FISH_ACTION": "get-args"} if shell == "fish" else {}
     out = subprocess.run(
         [sys.executable, "-m", "gpucheck"], capture_output=True, text=True, check=False,
         env={**os.environ, **words, **action, "_GPUCHECK_COMPLETE": f"complete_{shell}"},
     ).stdout  # fmt: skip
-    assert "doctor" in out
+    assert offered in out
