@@ -40,6 +40,15 @@ def test_its_report_is_one_of_ours(bundle: Path) -> None:
     codec.load(Report, {key: value for key, value in told.items() if key not in ("verdict", "exit_code")})
 
 
+def test_who_became_root_is_not_in_it(gpucheck: Gpucheck, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SUDO_USER", "zaphod")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "zaphod_data")
+    path = tmp_path / "machine.json"
+    gpucheck("doctor", "--bundle", str(path))
+    assert "zaphod" not in path.read_text()
+    assert "user_data" in path.read_text()
+
+
 def test_only_its_owner_reads_it(bundle: Path) -> None:
     assert stat.S_IMODE(bundle.stat().st_mode) == 0o600
 

@@ -17,6 +17,7 @@ PODMAN_VERSION = ("podman", "version", "--format", "{{json .}}")
 PODMAN_INFO = ("podman", "info", "--format", "{{json .}}")
 STUB = "activate the WSL integration in Docker Desktop"  # the command that Docker Desktop leaves in other distributions
 SNAP = "/var/snap/"  # where the snap docker keeps its images
+CDI = "CDI:"  # of the engine's warnings, those about CDI specs
 NO_INTEGRATION = "Docker Desktop's WSL integration is off for this distribution"
 
 
@@ -101,7 +102,7 @@ def parse(version: Mapping[str, Any], info: Mapping[str, Any], error: str | None
         cgroup_driver=_text(info.get("CgroupDriver")),
         storage_driver=_text(info.get("Driver")),
         rootless=any("name=rootless" in option for option in options),
-        warnings=_texts(info.get("Warnings")),
+        warnings=tuple(text for text in _texts(info.get("Warnings")) if text.startswith(CDI)),
         system=_text(info.get("OperatingSystem")),
         kernel=_text(info.get("KernelVersion")),
         snap=(_text(info.get("DockerRootDir")) or "").startswith(SNAP),

@@ -31,7 +31,7 @@ class Times(NamedTuple):
 
 
 def probe(host: Host) -> Dockerd:
-    users = [f"{USERS}/{name}/docker.pid" for name in (host.read(USERS) or "").split() if name.isdigit()]
+    users = [f"{USERS}/{name}/docker.pid" for name in kept_users(host.read(USERS) or "").split()]
     times = _times(host, (PID, *users, HOOK, CDI_HOOK, TOOLKIT, DAEMON_JSON))
     alive, config = parse_command(_command(host) if PID in times else None)
     unit, state = (None, None) if alive else parse_units(_units(host))
@@ -108,4 +108,5 @@ def kept(text: str) -> str:
 
 
 def kept_users(text: str) -> str:
-    return "".join(f"{name}\n" for name in text.split() if name.isdigit())
+    """Folders of users, by their numbers."""
+    return "".join(f"{name}\n" for name in text.split() if re.fullmatch(r"[0-9]{1,10}", name))

@@ -51,13 +51,13 @@ def xid(line: str) -> LoggedXid | None:
     if match:
         return LoggedXid("xid", address(match[1]), int(match[2]), anonymous(match[3]))
     match = SXID.search(line)
-    return LoggedXid("sxid", address(match[1]), int(match[2]), match[3].strip()[:200]) if match else None
+    return LoggedXid("sxid", address(match[1]), int(match[2]), match[3][:200].rstrip()) if match else None
 
 
 def anonymous(text: str) -> str:
     """An Xid's words without the process, which is nobody's business."""
     process = PROCESS.match(text)
-    return text[process.end() if process else 0 :].strip()[:200]
+    return text[process.end() if process else 0 :].strip()[:200].rstrip()
 
 
 def event(words: str, about: str | None) -> LogEvent | None:
@@ -73,9 +73,29 @@ def event(words: str, about: str | None) -> LogEvent | None:
     return None
 
 
+def kept(words: str) -> str | None:
+    """Of one line what event() and the lines after it read; None where that is nothing."""
+    named = ABOUT.search(words)
+    if named and event(words, named[1]):  # two messages in one line: no driver writes that
+        return words
+    if match := XID.search(words):
+        return words[match.start() : match.start(3)] + anonymous(match[3])
+    goes_on = "NVRM: " in words  # another line of MATTERS ends a message about a GPU
+    for pattern in (SXID, *(pattern for _, pattern in SINGLE)):
+        if match := pattern.search(words):
+            line = words[match.start() : max(match.end(), match.start() + 200)]
+            return f"NVRM: {line}" if goes_on and "NVRM: " not in line else line
+    if named:
+        return named[0]
+    matters = MATTERS.search(words)
+    if goes_on or matters is None:
+        return next((f"NVRM: {sign}" for sign in NEXT if sign in words), None) if goes_on else None
+    return matters[0]
+
+
 def _new(kind: str, gpu: str | None, code: int | None, text: str) -> LogEvent:
     return LogEvent(
-        kind=kind, gpu=address(gpu) if gpu else None, code=code, text=text.strip()[:200], count=1,
+        kind=kind, gpu=address(gpu) if gpu else None, code=code, text=text[:200].rstrip(), count=1,
         first_s=None, last_s=None, age_s=None,
     )  # fmt: skip
 

@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from gpucheck.facts import KernelLog, LogEvent
 from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
-from gpucheck.probes.kernel_lines import ABOUT, LONGEST, MATTERS, XID, anonymous, event
+from gpucheck.probes import kernel_lines
+from gpucheck.probes.kernel_lines import ABOUT, LONGEST, MATTERS, event
 
 DMESG = ("dmesg",)  # util-linux and busybox print the same without options
 JOURNAL = ("journalctl", "-q", "-k", "-b", "-o", "short-monotonic", "--no-hostname", "--no-pager", "-n", "20000")
@@ -19,6 +20,7 @@ FORGOTTEN = 60.0  # seconds after boot: a log that starts later has lost its sta
 MOST = 1000  # events kept
 ALLOW = "`sudo gpucheck doctor` may read it, and so may members of the group adm or systemd-journal"
 NO_COMMAND = "there is no "
+NOTHING = "{} shows this user no line of the kernel's"
 STAMP = re.compile(r"(?:<\d{1,4}>)?\[ *(\d{1,10}\.\d{1,9})\](?:\s?\[\s*[TC]\d+\s*\])?\s?(?:kernel: )?")
 SEVERITY = re.compile(r"Non-?fatal|Fatal|Correct(?:ed|able)|Uncorrect(?:ed|able)")
 
@@ -55,14 +57,25 @@ def _read(host: Host, command: tuple[str, ...], reasons: list[str]) -> str:
     except CannotLook as reason:
         reasons.append(str(reason))
         return ""
-    if result.code == 0 and result.out.strip():
+    if result.code == 0 and is_log(result.out):
         return result.out
     said = [line.strip() for line in result.err.splitlines() if line.strip()]
     if result.code == NO_SUCH_COMMAND:
         reasons.append(f"{NO_COMMAND}{command[0]} command")
     else:
-        reasons.append(said[-1][:200] if said else f"{command[0]} shows this user no line of the kernel's")
+        reasons.append(said[-1][:200] if said else NOTHING.format(command[0]))
     return ""
+
+
+def is_log(text: str) -> bool:
+    """Whether most lines have a time, those apart that go on with the driver's message, or one tells of an event.
+
+    Garbage has neither. Nor has the log of a kernel that was told to give no times; but the journal has its own.
+    """
+    lines = list(_stamped(text))
+    stamped = sum(1 for line in lines if line.stamp)
+    others = sum(1 for line in lines if not line.stamp and line.words.strip() and not MATTERS.search(line.words))
+    return stamped > others or any(event(line.words, None) for line in lines if MATTERS.search(line.words))
 
 
 def parse_uptime(text: str) -> float | None:
@@ -110,15 +123,13 @@ def _age(seconds: float | None, uptime_s: float | None) -> float | None:
 
 
 def kept(text: str) -> str:
-    """The lines that `parse` reads, without hosts and processes, and the first, which tells where the log starts.
-
-    parse(kept(text)) is parse(text).
-    """
+    """The lines that `parse` reads, without hosts and processes, and the first, which tells where the log starts."""
+    if not is_log(text):
+        return ""
     lines, last = [], ""
     for stamp, _, words in _stamped(text):
-        if MATTERS.search(words):
-            match = XID.search(words)
-            lines.append((stamp or last) + (words[: match.start(3)] + anonymous(match[3]) if match else words))
+        if MATTERS.search(words) and (line := kernel_lines.kept(words)):
+            lines.append((stamp or last) + line)
         elif stamp and not last:
             lines.append(f"{stamp}...")
         last = stamp or last

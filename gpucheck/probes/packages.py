@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable, Sized
 
 from gpucheck.facts import DriverPackage, Packages, Upgrade, Version
-from gpucheck.host import CannotLook, Host
+from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host, Result
 from gpucheck.probes import files
 
 NAMES = ("*nvidia*", "cuda-drivers*", "libcuda1*")
@@ -15,12 +16,17 @@ RPM = ("rpm", "-qa", "--qf", "%{NAME} %{VERSION} %{INSTALLTIME}\\n", "*nvidia*")
 MANAGERS = {"/var/lib/dpkg": "dpkg", "/var/lib/rpm": "rpm", "/usr/lib/sysimage/rpm": "rpm", "/var/lib/pacman": "pacman"}
 PACMAN = "/var/lib/pacman/local"  # a folder each: nvidia-utils-580.105.08-1
 HISTORY, LOCKED = "/var/log/apt/history.log", "/etc/dnf/plugins/versionlock.list"
+LOCK = re.compile(r"^(?:\d{1,9}:)?([^\s#!]{1,100}?)-(?:\d{1,9}:)?\d", re.MULTILINE)
 INSTALLER, UNINSTALL = "/var/log/nvidia-installer.log", "/usr/bin/nvidia-uninstall"
 # A driver's version, behind dpkg's epoch: the toolkit's 1.18.1 and a kernel's 6.8.0 are none.
 DRIVER = r"(?:\d{1,2}:)?(\d{3}\.\d{1,4}(?:\.\d{1,4})?)(?![\d.])"
 CHANGED = re.compile(
     rf"(?:^|, )(\S{{0,60}}nvidia\S{{0,60}}|libcuda1\S{{0,60}}) \((?:[^,()]{{1,80}}, )?{DRIVER}[^()]{{0,80}}\)"
 )
+# A package: its state of two or three letters, its name, and its version if one was ever installed.
+DPKG_LINE = re.compile(r"[a-z][a-zA-Z][a-zA-Z ]? {1,2}[a-z0-9][a-z0-9+.-]{0,100} (?:[0-9][\w.+:~-]{0,100})?")
+RPM_LINE = re.compile(r"[\w.+-]{1,100} \S{1,100} \d{1,10}")
+PACMAN_LINE = re.compile(r"ALPM_DB_VERSION|[\w@.+-]{1,100}-[^\s-]{1,100}-[\d.]{1,8}")
 COMMANDLINE = re.compile(r"^Commandline: (?:\S{1,100}/)?([\w.-]{1,40})", re.MULTILINE)
 
 
@@ -29,13 +35,52 @@ def probe(host: Host) -> Packages:
     upgrade = None
     packages: tuple[DriverPackage, ...] = ()
     if manager == "dpkg":
-        packages, upgrade = parse_dpkg(host.run(DPKG).out), parse_history(_log(host, HISTORY))
+        packages, upgrade = parse_dpkg(_dpkg(host)), parse_history(_log(host, HISTORY))
     elif manager == "rpm":
-        packages, upgrade = parse_rpm(host.run(RPM).out, _log(host, LOCKED))
+        packages, upgrade = parse_rpm(_rpm(host), _log(host, LOCKED))
     elif manager == "pacman":
-        packages = parse_pacman(host.read(PACMAN) or "")
+        packages = parse_pacman(_pacman(host))
     runfile, version = _runfile(host)
     return Packages(manager=manager, driver=packages, upgrade=upgrade, runfile=runfile, runfile_version=version)
+
+
+def _dpkg(host: Host) -> str:
+    """dpkg-query ends with 1, and says so, where it knows no package of a name; every other end is no answer."""
+    result = host.run(DPKG)
+    unknown = [name for name in NAMES if f"no packages found matching {name}\n" in f"{result.err}\n"]
+    if result.code != (1 if unknown else 0):
+        raise CannotLook(_failed("dpkg-query", result))
+    return _list("dpkg-query", result.out, DPKG_LINE, empty=len(unknown) == len(NAMES))
+
+
+def _rpm(host: Host) -> str:
+    result = host.run(RPM)
+    if result.code != 0:
+        raise CannotLook(_failed("rpm", result))
+    return _list("rpm", result.out, RPM_LINE, empty=True)
+
+
+def _pacman(host: Host) -> str:
+    """Without a package there is no pacman either."""
+    return _list("pacman", _folders(host.read(PACMAN) or ""), PACMAN_LINE, empty=False)
+
+
+def _folders(names: str) -> str:
+    return "".join(f"{name}\n" for name in names.splitlines() if PACMAN_LINE.fullmatch(name))
+
+
+def _failed(command: str, result: Result) -> str:
+    if result.code == NO_SUCH_COMMAND:
+        return f"there is no {command} command, so the packages are not known"
+    said = (result.err.strip() or "it said nothing").splitlines()[-1][:200]
+    return f"{command} failed (exit code {result.code}): {said.rstrip('.')}"
+
+
+def _list(command: str, text: str, line: re.Pattern[str], *, empty: bool) -> str:
+    lines = text.splitlines()
+    if (not lines and not empty) or not all(map(line.fullmatch, lines)):
+        raise CannotLook(f"what {command} says of the packages cannot be read")
+    return text
 
 
 def _log(host: Host, path: str) -> str:
@@ -67,7 +112,7 @@ def parse_dpkg(text: str) -> tuple[DriverPackage, ...]:
 def parse_rpm(text: str, locked: str = "") -> tuple[tuple[DriverPackage, ...], Upgrade | None]:
     """ "nvidia-driver 580.105.08 1763620331": the last is when it was installed, in seconds since 1970."""
     rows = re.findall(rf"^(\S{{1,100}}) {DRIVER} (\d{{1,10}})$", text, re.MULTILINE)
-    kept_back = set(re.findall(r"^(?:\d+:)?([^\s#!]{1,100}?)-(?:\d+:)?\d", locked, re.MULTILINE))
+    kept_back = set(LOCK.findall(locked))
     found = tuple(DriverPackage(name=name, version=Version(v), held=name in kept_back) for name, v, _ in rows)
     if not rows:
         return (), None
@@ -108,8 +153,26 @@ def kept_installer(text: str) -> str:
 
 
 def kept_locked(text: str) -> str:
-    return "".join(f"{line}\n" for line in text.splitlines() if "nvidia" in line or "cuda" in line)
+    """The names that rpm may be asked of."""
+    return "".join(f"{name}-0\n" for name in dict.fromkeys(LOCK.findall(text)) if "nvidia" in name)
+
+
+def kept_dpkg(text: str) -> str:
+    return _kept(text, DPKG_LINE, parse_dpkg, "un  other ")
+
+
+def kept_rpm(text: str) -> str:
+    return _kept(text, RPM_LINE, lambda line: parse_rpm(line)[0], "other 1 0")
 
 
 def kept_pacman(text: str) -> str:
-    return "".join(f"{line}\n" for line in text.splitlines() if "nvidia" in line)
+    return _kept(_folders(text), PACMAN_LINE, parse_pacman, "other-1-1")
+
+
+def _kept(text: str, line: re.Pattern[str], parse: Callable[[str], Sized], other: str) -> str:
+    """The driver's packages; that others are here, and not which; and whether the list is one."""
+    lines = text.splitlines()
+    if not all(map(line.fullmatch, lines)):
+        return "torn\n"
+    mine = [one for one in lines if parse(one)]
+    return "".join(f"{one}\n" for one in (*mine, *([other] if len(mine) < len(lines) else [])))

@@ -14,12 +14,16 @@ SERVICES = ("nvidia-suspend.service", "nvidia-resume.service")
 
 
 def probe(host: Host) -> Suspend:
-    try:
-        count = host.read(COUNT)
-    except CannotLook:
-        count = None
-    wanted = (host.read(WANTED) or "").split()
+    count = host.read(COUNT)
+    if count is not None and not re.fullmatch(r"[0-9]{1,9}\n?", count):
+        raise CannotLook("how often the kernel was suspended cannot be read")
+    wanted = kept_wanted(host.read(WANTED) or "").split()
     return Suspend(
-        times=int(count) if count and re.fullmatch(r"[0-9]{1,9}\n?", count) else None,
-        services=tuple(name.removesuffix(".service") for name in SERVICES if name in wanted),
+        times=None if count is None else int(count), services=tuple(name.removesuffix(".service") for name in wanted)
     )
+
+
+def kept_wanted(text: str) -> str:
+    """Of the folder's names those of the driver's services."""
+    names = text.split()
+    return "".join(f"{name}\n" for name in SERVICES if name in names)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from gpucheck.facts import User
 from gpucheck.host import CannotLook, Host
 
 COMMAND = ("id",)
-NAMED = re.compile(r"(\d{1,10})\(([^()\s,]{1,64})\)")
+GROUPS = re.compile(r"\bgroups=(.*?)(?: context=.*)?$", re.MULTILINE)  # SELinux' context is the last
+GROUP = re.compile(r"(\d{1,10})(?:\(([^()]{1,256})\))?(?:,|$)")  # a directory's may hold spaces: "domain users"
 
 
 def probe(host: Host) -> User:
@@ -20,12 +22,21 @@ def parse(text: str) -> User:
     uid = re.match(r"uid=(\d{1,10})\b", text)
     if uid is None:
         raise CannotLook("the id command does not tell who this is")
-    groups = re.search(r"\bgroups=(\S*)", text)
-    named = [re.sub(r"^\d+\((.*)\)$", r"\1", group) for group in groups[1].split(",")] if groups else []
-    return User(uid=int(uid[1]), groups=tuple(name for name in named if name))
+    return User(uid=int(uid[1]), groups=tuple(name or number for number, name in _groups(text)))
 
 
-def kept(text: str) -> str:
-    """Without the user's name, and the group of that name."""
-    own = re.match(r"uid=\d{1,10}\(([^()\s,]{1,64})\)", text)
-    return NAMED.sub(lambda m: f"{m[1]}(user)" if own and m[2] == own[1] != "root" else m[0], text)
+def _groups(text: str) -> list[tuple[str, str]]:
+    told = GROUPS.search(text)
+    return GROUP.findall(told[1]) if told else []
+
+
+def own_name(text: str) -> str:
+    name = re.match(r"uid=\d{1,10}\(([^()]{1,256})\)", text)
+    return name[1] if name else ""
+
+
+def kept(text: str, rename: Callable[[str], str] = str) -> str:
+    """What parse() reads, its groups under other names."""
+    uid = re.match(r"uid=\d{1,10}\b", text)
+    groups = ",".join(f"{number}({rename(name)})" if name else number for number, name in _groups(text))
+    return f"{uid[0]}{' groups=' * bool(groups)}{groups}\n" if uid else ""

@@ -40,16 +40,20 @@ make: *** [Makefile:115: modules] Error 2
         ("", "", None),
         ("\ufffd\0" * 50_000, "", None),
         (f"{'a/' * 2_000_000}: error: x\n", "", None),
+        (f"{'/a' * 240} error: x\n" * 8000, "", None),  # within seconds, not minutes
+        ("/srv/acme/x/ld:/srv/acme/y.o: error: z\n", "", "y.o: error: z"),
+        ("/opt/acme/a.c:1:\nerror: z\n", "", "a.c: error: z"),
     ],
 )
 def test_the_first_error_is_the_cause(log: str, kernel: str, error: str | None) -> None:
     assert dkms.parse(log) == (kernel, error)
     assert dkms.parse(dkms.kept(log)) == dkms.parse(log)
+    assert "acme" not in dkms.kept(log)
 
 
 def test_what_failed_to_build(machine: Machine) -> None:
     files = {
-        dkms.TREE: "dkms_dbversion\nnvidia\nnvidia-fs\nvirtualbox\n",
+        dkms.TREE: "8812au\ndkms_dbversion\nnvidia\nnvidia-fs\nvirtualbox\n",
         f"{dkms.TREE}/nvidia": "390.157\n570.124.06\nkernel-6.1.0-28-amd64-x86_64\n",
         f"{dkms.TREE}/nvidia/390.157/build/make.log": LOG,
         f"{dkms.TREE}/nvidia-fs/2.24/build/make.log": LOG,
@@ -66,3 +70,8 @@ def test_a_machine_without_dkms(machine: Machine) -> None:
 def test_a_log_that_may_not_be_read(machine: Machine) -> None:
     with pytest.raises(CannotLook):
         dkms.probe(machine({dkms.TREE: CannotLook("/var/lib/dkms: Permission denied")}))
+
+
+def test_what_is_kept_of_the_folders() -> None:
+    assert dkms.kept_modules("8812au\nacme-secret\nnvidia\nnvidia-current\n") == "nvidia\nnvidia-current\n"
+    assert dkms.kept_versions("390.157\nkernel-6.1.0-28-amd64-x86_64\n") == "390.157\n"

@@ -21,7 +21,7 @@ INFO = {
     "Runtimes": {"runc": {"path": "runc"}, "nvidia": {"path": "nvidia-container-runtime"}},
     "SecurityOptions": ["name=apparmor", "name=rootless"], "CDISpecDirs": ["/etc/cdi", "/var/run/cdi"],
     "DiscoveredDevices": [{"Source": "cdi", "ID": "nvidia.com/gpu=0"}, {"Source": "other", "ID": "x"}],
-    "Warnings": ["WARNING: No swap limit support"],
+    "Warnings": ["WARNING: No swap limit support", "CDI: Error associated with spec file /etc/cdi/x.yaml: torn"],
 }  # fmt: skip
 DENIED = "permission denied while trying to connect to the docker API at unix:///var/run/docker.sock"
 
@@ -41,7 +41,7 @@ def test_an_engine(machine: Machine) -> None:
     assert found.cdi_spec_dirs == ("/etc/cdi", "/var/run/cdi")
     assert found.cdi_devices == ("nvidia.com/gpu=0",)
     assert (found.cgroup_driver, found.storage_driver, found.rootless) == ("systemd", "overlay2", True)
-    assert found.warnings == ("WARNING: No swap limit support",)
+    assert found.warnings == ("CDI: Error associated with spec file /etc/cdi/x.yaml: torn",)
 
 
 def test_an_engine_that_knows_no_cdi(machine: Machine) -> None:

@@ -125,3 +125,56 @@ def test_a_machine_of_none_of_these_starts_no_process(machine: Machine) -> None:
     host = machine({packages.HISTORY: CannotLook("Permission denied")})
     assert packages.probe(host) == Packages(manager=None, driver=(), upgrade=None, runfile=False)
     assert host.asked == []
+
+
+NOBODY = "".join(f"dpkg-query: no packages found matching {name}\n" for name in packages.NAMES)
+LOST = "error: cannot open Packages database in /var/lib/rpm\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "command", "result", "match"),
+    [
+        ("/var/lib/rpm", packages.RPM, Result(code=1, out="", err=LOST), "cannot open Packages database"),
+        ("/var/lib/rpm", packages.RPM, Result(code=127, out="", err=""), "no rpm command"),
+        ("/var/lib/rpm", packages.RPM, Result(code=0, out="\ufffd\0\n", err=""), "cannot be read"),
+        ("/var/lib/dpkg", packages.DPKG, Result(code=127, out="", err=""), "no dpkg-query command"),
+        ("/var/lib/dpkg", packages.DPKG, Result(code=2, out="", err="dpkg-query: error: x\n"), "error: x"),
+        ("/var/lib/dpkg", packages.DPKG, Result(code=0, out="", err=""), "cannot be read"),
+        ("/var/lib/dpkg", packages.DPKG, Result(code=1, out="", err=""), "it said nothing"),
+        ("/var/lib/dpkg", packages.DPKG, Result(code=1, out="", err=NOBODY.partition("\n")[0]), "cannot be read"),
+        ("/var/lib/dpkg", packages.DPKG, Result(code=0, out=f"{DPKG}\ufffd\n", err=""), "cannot be read"),
+    ],
+)
+def test_a_list_that_is_not_told_is_no_empty_list(
+    machine: Machine, folder: str, command: tuple[str, ...], result: Result, match: str
+) -> None:
+    with pytest.raises(CannotLook, match=match):
+        packages.probe(machine({folder: "x\n"}, {command: result}))
+
+
+@pytest.mark.parametrize("names", ["", "\ufffd\0\n"])
+def test_an_empty_folder_of_packages_is_no_arch(machine: Machine, names: str) -> None:
+    with pytest.raises(CannotLook, match="cannot be read"):
+        packages.probe(machine({"/var/lib/pacman": "local\n", packages.PACMAN: names}))
+    assert packages.kept_pacman(names) == ""
+
+
+def test_a_machine_without_a_package_of_nvidia(machine: Machine) -> None:
+    dpkg = {packages.DPKG: Result(code=1, out="", err=NOBODY)}
+    assert packages.probe(machine({"/var/lib/dpkg": "status\n"}, dpkg)).driver == ()
+    rpm = {packages.RPM: Result(code=0, out="", err="")}
+    assert packages.probe(machine({"/var/lib/rpm": "rpmdb.sqlite\n"}, rpm)).driver == ()
+
+
+@pytest.mark.parametrize("text", ["", DPKG, "ii  nvidia-acme 1.0\n", "\ufffd\0", "\n"])
+def test_what_is_kept_of_a_list(machine: Machine, text: str) -> None:
+    def told(text: str) -> object:
+        try:
+            return packages.probe(machine({"/var/lib/dpkg": ""}, {packages.DPKG: Result(code=0, out=text, err="")}))
+        except CannotLook as reason:
+            return str(reason)
+
+    kept = packages.kept_dpkg(text)
+    assert told(kept) == told(text)
+    assert "acme" not in kept
+    assert packages.parse_rpm(packages.kept_rpm(text)) == packages.parse_rpm(text)
