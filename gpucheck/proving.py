@@ -74,25 +74,28 @@ def prove(wish: Wish, host: Host, say: Say) -> Proof:
         else:
             image, ran = None, _on_host(wish, evidence, lines, say)
             facts = engine.collect(PROBES, host)  # after the run, which is not kept waiting
+        recipe = ran.pop("recipe_asked", None)
         options = {name: str(value) for name, value in asdict(wish).items() if name != "command" and value is not None}
         keeping.write(evidence / "asked.json", {
             "schema": 1, "command": list(wish.command), "device": wish.device, "devices": 1, "options": options,
-            "where": "container" if wish.image else "host", "where_why": None, "image": wish.image, "image_id": image,
-            "recipe": ran.pop("recipe_asked", None),
+            "where": "container" if wish.image else "host", "where_why": None, "image_id": image,
+            "image": recipe.image_tag if recipe else wish.image, **recipes.told(recipe),
+            "reason": "named" if wish.image else None,
         })  # fmt: skip
         keeping.write(evidence / "ran.json", {"started": started, **ran})
         keeping.write(evidence / "host.json", codec.dump(facts))
         lines.write(evidence, "command")
         code = ran["exit_code"] if ran["exit_code"] is not None else 128 + (ran["signal"] or 0)
-        return Proof(report=_judge(evidence, facts), exit_code=code, timed_out=ran["timed_out"])
+        return Proof(report=judge(evidence, facts), exit_code=code, timed_out=ran["timed_out"])
 
 
 def rejudge(evidence: Path) -> Report:
     """The report of a kept evidence folder. Raises Failure where it is none."""
-    return _judge(evidence, keeping.host_of(evidence), name=evidence.name)
+    return judge(evidence, keeping.host_of(evidence), name=evidence.name)
 
 
-def _judge(evidence: Path, host: Facts, name: str | None = None) -> Report:
+def judge(evidence: Path, host: Facts, name: str | None = None) -> Report:
+    """`host` is what is known of the machine, `name` the report's where it is not this machine's."""
     facts = host | engine.collect(PROVE_WITNESSES, evidence, deadline=300.0)
     return engine.report("prove", facts, engine.judge(PROVE_RULES, facts, compat.load()), host=name, answer=ANSWER)
 
@@ -180,11 +183,11 @@ def _in_container(
     }  # fmt: skip
 
 
-def _image(name: str, client: containers.Engine, say: Say) -> tuple[str, str | None]:
+def _image(name: str, client: containers.Engine, say: Say) -> tuple[str, recipes.Recipe | None]:
     """The image's id, and the recipe that it was asked for by."""
     book = recipes.load()
     foreign = recipes.foreign(book, name)
     if foreign:
         return containers.fetch_image(foreign, client, say), None
     recipe = recipes.find(book, name)
-    return containers.find_image(recipe, client) or containers.build(recipe, say=say, client=client), recipe.name
+    return containers.find_image(recipe, client) or containers.build(recipe, say=say, client=client), recipe

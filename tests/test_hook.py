@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import textwrap
@@ -379,3 +380,14 @@ def other_python() -> Callable[[str], str]:
         return found
 
     return find
+
+
+@pytest.mark.parametrize("options", [(), ("-u",)], ids=["buffered", "unbuffered"])
+def test_what_c_prints_comes_a_line_at_a_time(options: tuple[str, ...]) -> None:
+    program = "import ctypes\nfrom hook import marks\nmarks.whole_lines()\nlibc = ctypes.CDLL(None)\n"
+    program += "for word in (b'one ', b'line\\n', b'another ', b'line\\n'): libc.printf(word)\n"
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)  # a message is what was written at once
+    with here, there:
+        env = {**os.environ, "PYTHONPATH": str(PAYLOADS), "PYTHONUNBUFFERED": ""}
+        subprocess.run([sys.executable, *options, "-c", program], stdout=there.fileno(), env=env, check=True)
+        assert [here.recv(100) for _ in range(2)] == [b"one line\n", b"another line\n"]

@@ -65,6 +65,13 @@ def test_what_is_not_executable(prove: Prove, tmp_path: Path) -> None:
     assert "Permission denied" in proved.err
 
 
+def test_the_report_says_how_to_ask_again(prove: Prove) -> None:
+    proved = prove(["true", "a b"], "--timeout", "60", "--report", "report.json", "--format", "json")
+    known = json.loads((proved.evidence.parent / "report.json").read_text())["facts"]["known"]
+    assert known["Request"]["command"] == ["gpucheck", "prove", "--timeout", "60.0", "--", "true", "a b"]
+    assert [known["Request"][name] for name in ("image", "recipe", "reason", "lock_sha256")] == [None] * 4
+
+
 def test_nothing_to_run(prove: Prove) -> None:
     assert prove([]).code == 2
     assert prove(["true"], "--shell", "true").code == 2

@@ -15,6 +15,7 @@ from . import process
 
 MOST_ASKED = 50  # boosters; later ones are taken to be as the last that was asked
 ROUND = ("update", "boost")
+_before: list[tuple[Any, Any]] = []
 
 
 def watch(xgboost: Any) -> None:
@@ -30,6 +31,13 @@ def watch(xgboost: Any) -> None:
                 _count(caller.f_locals["self"], devices)
 
     core._check_call = checked
+    _before.append((core, check))
+
+
+def restore() -> None:
+    while _before:
+        core, check = _before.pop()
+        core._check_call = check
 
 
 def device_of(configuration: str) -> str:

@@ -15,12 +15,19 @@ from .windows import WINDOWS
 
 LAST = -1000  # a priority of multiprocessing's finalizers
 _known: list[Callable[[], None]] = []
+_watched: list[Callable[[], None]] = []
+_finalizers: list[Any] = []
 
 
 def watch(finish: Callable[[], None]) -> None:
-    """Call once in a process; its forks inherit it."""
+    """Its forks inherit it. It cannot be taken back, so it is done once in a process, and idle between sessions."""
+    if _watched:
+        return
+    _watched.append(finish)
 
     def before() -> None:
+        if not process.told:
+            return
         with process.charged("a fork"):
             if _resume in gc.callbacks:
                 gc.callbacks.remove(_resume)
@@ -35,8 +42,16 @@ def at_the_end(finish: Callable[[], None]) -> None:
     atexit.register(finish)
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
-        util.Finalize(None, finish, exitpriority=LAST)
+        _finalizers.append(util.Finalize(None, finish, exitpriority=LAST))
     _tell_multiprocessing(finish)
+
+
+def forget() -> None:
+    """What at_the_end() and a fork have left in this process."""
+    while _finalizers:
+        _finalizers.pop().cancel()
+    if _resume in gc.callbacks:
+        gc.callbacks.remove(_resume)
 
 
 def _tell_multiprocessing(finish: Callable[[], None]) -> None:
@@ -48,6 +63,8 @@ def _tell_multiprocessing(finish: Callable[[], None]) -> None:
 
 
 def _in_parent() -> None:
+    if not process.told:
+        return
     with process.charged("a fork"):
         if sys.version_info < (3, 12):
             WINDOWS.resume()
@@ -62,6 +79,8 @@ def _resume(_phase: str, _info: Any) -> None:
 
 
 def _in_child() -> None:
+    if not process.told:
+        return
     inherited = ("frameworks", "brought_by", "gpu_builds", "variables", "registry")
     kept: dict[str, Any] = {name: process.told[name] for name in inherited}
     process.begin(process.place["folder"], time.time())

@@ -51,9 +51,17 @@ def at_work(name: str) -> None:
             process.told["registry"] = loaded("tensorflow_kernels.py").registry(sys.modules["tensorflow"])
 
 
+def at_work_already(name: str) -> bool:
+    """Whether the program had initialised it before this moment."""
+    found: list[bool] = []
+    with process.guarded(f"{name} at work"):
+        found += [bool(observed.observer.ready()) for observed in WINDOWS.observers if observed.name == name]
+    return any(found)
+
+
 def finish() -> None:
     """At the end of this process, before the frameworks' own ends: it is registered after theirs, so it runs first."""
-    if process.told["ended"]:
+    if process.told.get("ended", True):
         return
     WINDOWS.close()
     with process.charged("the end"):
@@ -101,10 +109,13 @@ def _watch(name: str, module: Any) -> None:
         boosters.watch(module)
     if (PAYLOADS / "observers" / f"{name}_observer.py").exists():
         marks.mark(marks.SWITCHED_ON)
-        observer = loaded(f"observers/{name}_observer.py")
-        if hasattr(observer, "on_import"):
+        observer = sys.modules.get(f"_gpucheck_{name}_observer") or loaded(f"observers/{name}_observer.py")
+        if hasattr(observer, "begin"):
+            observer.begin()
+        if name == "tensorflow" and marks.log_stays_off():
+            process.problem("tensorflow: its placement log stays off, for what is on in a process stays on in it")
+        elif name == "tensorflow":
             observer.on_import(module)
-        if name == "tensorflow":
             marks.heed(module)
         profilers.give_way(name)
         WINDOWS.observe(observer, at_work)

@@ -28,6 +28,9 @@ class Finder:
         sys.meta_path.insert(0, self)
         self.start_seconds = perf_counter() - began
 
+    def unwatch(self) -> None:
+        sys.meta_path[:] = [finder for finder in sys.meta_path if finder is not self]
+
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
         if name not in WATCHED:
             return None

@@ -15,11 +15,17 @@ from . import process
 
 SWITCHED_ON = "switched-on"  # logs and profilers, by us
 LINE_BUFFERED = 1  # stdio.h: _IOLBF, in glibc and in musl
+BUFFER = 8192  # bytes
 PLACEMENT_WANTED, PROFILER_WANTED = "placement-is-wanted", "profiler-is-wanted"  # by the program
+LOG_STAYS_OFF = "placement-log-stays-off"  # TensorFlow's, for nobody takes its lines out of the output
 
 
-def mark(name: str) -> None:
-    os.close(os.open(os.path.join(process.place["folder"], name), os.O_CREAT | os.O_WRONLY, 0o644))
+def mark(name: str, folder: str | None = None) -> None:
+    os.close(os.open(os.path.join(folder or process.place["folder"], name), os.O_CREAT | os.O_WRONLY, 0o644))
+
+
+def log_stays_off() -> bool:
+    return os.path.exists(os.path.join(process.place["folder"], LOG_STAYS_OFF))
 
 
 def heed(tf: Any) -> None:
@@ -42,8 +48,12 @@ def heed(tf: Any) -> None:
 
 def whole_lines() -> None:
     """The placer prints through C's stdout, which into a pipe goes in blocks that end in the middle of a line: what
-    Python prints meanwhile would stand between its halves. A line at a time, then, as on a terminal."""
+    Python prints meanwhile would stand between its halves. A line at a time, then, as on a terminal.
+
+    The buffer is ours, and is never freed: where Python is unbuffered, C's has room for a single byte.
+    """
     libc = ctypes.CDLL(None)
     stdout = ctypes.c_void_p.in_dll(libc, "stdout")
     libc.fflush(stdout)
-    libc.setvbuf(stdout, None, LINE_BUFFERED, ctypes.c_size_t(0))
+    libc.malloc.restype = ctypes.c_void_p
+    libc.setvbuf(stdout, ctypes.c_void_p(libc.malloc(BUFFER)), LINE_BUFFERED, ctypes.c_size_t(BUFFER))

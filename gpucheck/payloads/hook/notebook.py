@@ -13,6 +13,9 @@ import sys
 from typing import Any
 
 sys.path.pop(0)  # this folder: its modules are not the notebook's
+# What C code prints, such as TensorFlow's placement lines, goes to the kernel's own stdout and stderr, which are ours.
+# By default ipykernel would send it on a second time in its messages, and its pieces of lines would tear both.
+KERNEL = ["--IPKernelApp.capture_fd_output=False"]
 
 
 def main(path: str) -> int:
@@ -27,8 +30,11 @@ def main(path: str) -> int:
 
     notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     folder = os.path.dirname(os.path.abspath(path))
+    language = notebook.metadata.get("kernelspec", {}).get("language", "python")
+    arguments = KERNEL if language == "python" else []
+    client = Client(notebook, timeout=None, resources={"metadata": {"path": folder}}, extra_arguments=arguments)
     try:
-        Client(notebook, timeout=None, resources={"metadata": {"path": folder}}).execute()
+        client.execute()
     except CellExecutionError:  # its traceback has been printed
         return 1
     return 0

@@ -17,6 +17,7 @@ STARTS = {
     "jax": (("jax._src.profiler", "start_trace"), ("jax.profiler", "start_trace")),
     "tensorflow": (("tensorflow.python.profiler.profiler_v2", "_pywrap_profiler"),),
 }  # fmt: skip
+_before: list[tuple[Any, str, Any]] = []
 
 
 def give_way(name: str) -> None:
@@ -25,6 +26,12 @@ def give_way(name: str) -> None:
         start = getattr(module, function, None)
         if start is not None:
             setattr(module, function, _after_ours(start) if callable(start) else _Sessions(start))
+            _before.append((module, function, start))
+
+
+def restore() -> None:
+    while _before:
+        setattr(*_before.pop())
 
 
 class _Sessions:

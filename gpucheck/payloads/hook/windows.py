@@ -48,6 +48,12 @@ class Windows:
         self.spent = 0.0  # seconds in windows but for each observer's first
         self.began = time.monotonic()
 
+    def begin(self) -> None:
+        """Anew, in a process that was observed before."""
+        self.observers.clear()
+        self.closed = self.busy = False
+        self.spent, self.began = 0.0, time.monotonic()
+
     def observe(self, observer: Any, at_work: Callable[[str], None]) -> None:
         """`at_work` is called with the framework's name, in our thread, once it is ready to be observed."""
         self.observers.append(Observed(observer, at_work))

@@ -18,7 +18,13 @@ SOURCE = "XPlane"
 LONGEST = 4_000_000  # characters of one executable's text
 MOST = 32_000_000  # of all of them; those after it are named, and cut to nothing
 GPUS = ("gpu", "cuda", "rocm")  # JAX names its platform gpu or by its maker; XPlane's planes are /device:GPU:0
+_earlier: set[Any] = set()  # the executables that were there before we were: what ran of them is not known
 CUPTI = ("libcupti.so.13", "libcupti.so.12")  # in the wheels' nvidia/cu13/lib and nvidia/cuda_cupti/lib
+
+
+def begin() -> None:
+    """In a process that may have worked already."""
+    _earlier.update(executable for backend in _backends() for executable in backend.live_executables())
 
 
 def ready() -> bool:
@@ -72,6 +78,8 @@ def final(folder: Path, stem: str) -> dict[str, Any] | None:
         return _told(placement=_dumped(live(), Path(folder), stem)) if _backends() else None
     except Exception as error:  # noqa: BLE001 - as above
         return _told(error=f"{type(error).__name__}: {error}")
+    finally:
+        _earlier.clear()
 
 
 def live() -> dict[str, Any]:
@@ -81,6 +89,8 @@ def live() -> dict[str, Any]:
     room = MOST
     for backend in _backends():
         for executable in backend.live_executables():
+            if executable in _earlier:
+                continue
             executables.append(_described(executable, backend.platform, min(LONGEST, room)))
             room -= len(executables[-1]["hlo"])
         for array in backend.live_arrays():

@@ -44,6 +44,11 @@ class Window(NamedTuple):
     told: dict[str, Any]
 
 
+def begin() -> None:
+    """Anew, in a process that was observed before."""
+    _first_asked.clear()
+
+
 def ready() -> bool:
     """The program has imported PyTorch, and initialised CUDA if it is going to: the profiler would touch the driver."""
     torch = sys.modules.get("torch")

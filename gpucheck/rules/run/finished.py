@@ -38,7 +38,8 @@ def _command(run: Run) -> Outcome:
     if run.signal is not None:
         return bad(f"the command was ended by signal {run.signal}")
     if run.exit_code != 0:
-        return bad(f"the command ended with exit code {run.exit_code}")
+        said = f"; its last words: {run.last_line}" if run.last_line else ""
+        return bad(f"the command ended with exit code {run.exit_code}{said}")
     lost = sum(not process.ended for process in run.processes)  # as pools of workers do
     rest = f", {lost} of which were ended before they had told all" if lost else ""
     cost = f"; observing cost it {run.overhead:.2g} s" if run.overhead is not None else ""
