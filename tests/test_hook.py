@@ -300,6 +300,23 @@ def test_what_was_started_before_a_fork_is_not_touched_in_the_child(place: Place
     assert "forked after torch had been started" in child["problems"][0]
 
 
+def test_a_loaders_worker_opens_no_window_before_it_knows_what_it_is(place: Place) -> None:
+    place.write("lib/torch/utils/__init__.py", "")
+    place.write("lib/torch/utils/data/__init__.py", "def get_worker_info(): return None  # not yet")
+    place.write("lib/torch/utils/data/_utils/__init__.py", "")
+    place.write("lib/torch/utils/data/_utils/worker.py", "import time\ndef _worker_loop(): time.sleep(0.4)")
+    ran = place.run(
+        WORK + "import multiprocessing, torch.utils.data\n"
+        "from torch.utils.data._utils.worker import _worker_loop\n"
+        "worker = multiprocessing.get_context('fork').Process(target=_worker_loop)\n"
+        "worker.start(); worker.join(); print(worker.exitcode)"
+    )
+    assert (ran.stdout, ran.stderr) == ("0\n", "")
+    parent, worker = place.told()
+    assert parent["windows"]
+    assert worker["windows"] == []
+
+
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
 @pytest.mark.parametrize("first", ["", "import torch\n"])
 def test_children_of_multiprocessing_tell_their_end(place: Place, method: str, first: str) -> None:

@@ -99,7 +99,8 @@ class Windows:
                 self.observers.remove(observed)
                 process.problem(f"forked after {observed.name} had been started: what it did here was not observed")
             observed.fresh()
-        self.thread, self.closed, self.busy, self.spent, self.began = None, False, False, 0.0, time.monotonic()
+        self.thread, self.busy, self.spent, self.began = None, False, 0.0, time.monotonic()
+        self.closed = _becomes_a_loader()
         self.resume()
 
     def devices(self, name: str) -> list[str]:
@@ -182,6 +183,15 @@ def _was_started(observed: Observed) -> bool:
     if observed.name == "torch" and torch is not None:  # its work on the CPU goes on in a fork
         return bool(torch.cuda.is_initialized())
     return observed.ready
+
+
+def _becomes_a_loader() -> bool:
+    """In the fork itself, where the worker does not yet know what it is, and a window could open before it does."""
+    frame = sys._getframe()
+    while frame.f_back and frame.f_code.co_name != "_launch":  # multiprocessing.popen_fork
+        frame = frame.f_back
+    target = getattr(frame.f_locals.get("process_obj"), "_target", None)
+    return getattr(target, "__module__", None) == "torch.utils.data._utils.worker"
 
 
 def _is_a_loader() -> bool:
