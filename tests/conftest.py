@@ -120,6 +120,13 @@ def fake_cuda(
 # --- recorded machines and runs ---
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """For `-n 2`: a file is one process's, and so are all tests of the engine, of whose images some prune others'."""
+    for item in items:
+        group = "engine" if item.get_closest_marker("docker") else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What did not run and why, a line a reason: a skip must not look like a pass."""
     reasons = Counter(
