@@ -167,7 +167,7 @@ FILES: Mapping[str, Keep] = {
     packages.LOCKED: packages.kept_locked,
     packages.PACMAN: packages.kept_pacman,
     r".+\.(?:dist|egg)-info/METADATA": frameworks.kept,
-    r".+\.(?:dist|egg)-info/INSTALLER": lambda text: text if re.fullmatch(r"\s*\w{0,20}\s*", text) else "?\n",
+    r".+\.(?:dist|egg)-info/INSTALLER": lambda text: text if frameworks.TOOL.fullmatch(text) else "?\n",
     r".+/torch/version\.py": first(r"^cuda\b[^=\n]*=\s*(?:None|'[\d.]+'|\"[\d.]+\")"),
     r".+/build_info\.py": kept_build_info,
     rf"(?:{'|'.join(container_toolkit.CDI_FOLDERS)})": lines(r".*\.(?:json|yaml)$"),

@@ -11,6 +11,7 @@ from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
 NAMES = "tensorflow([-_][cg]pu)?|tf[-_]nightly|torch|jax|jaxlib|jax[-_]cuda[0-9]+[-_]plugin|keras|nvidia[-_].+"
 # Those that are built for CUDA; their metadata names the wheels of NVIDIA that they were built with.
 BUILDS = re.compile(r"tensorflow|tf-nightly|torch|jaxlib|jax-cuda\d+-plugin")
+TOOL = re.compile(r"[A-Za-z][\w. -]{0,40}\s*", re.ASCII)  # in INSTALLER: pip, uv, conda, "Poetry 2.1.0"
 HEAD, NAMED = re.compile(r"(Name|Version): \S.{0,200}"), {"Name", "Version"}  # what no METADATA is without
 WANTED = re.compile(
     r"Requires-Dist: (nvidia[-_][\w-]{1,60})(?:\[[\w,-]{0,60}\])? ?\(?([^;()]{0,120})\)?(?: ?;(.{0,400}))?"
@@ -64,7 +65,10 @@ def _package(host: Host, name: str, version: str, path: str, folder: str) -> Pac
     wheel, wants = True, tuple[Wanted, ...]()
     if BUILDS.fullmatch(name) and not cpu_only:
         # What conda or a distribution built has CUDA from packages of theirs, which no metadata names.
-        wheel = (host.read(f"{folder}/INSTALLER") or "").strip() not in ("", "conda")
+        installer = host.read(f"{folder}/INSTALLER")
+        if installer is not None and not TOOL.fullmatch(installer):
+            raise CannotLook(f"{folder}/INSTALLER names no installer")
+        wheel = installer is not None and installer.strip() != "conda"
         metadata = host.read(f"{folder}/METADATA") if wheel else None
         if metadata is not None and {row[1] for row in map(HEAD.fullmatch, metadata.splitlines()) if row} != NAMED:
             raise CannotLook(f"{folder}/METADATA is no metadata of a package")

@@ -185,13 +185,20 @@ def test_what_is_kept_of_metadata_says_the_same() -> None:
 
 # Of conda's jaxlib and jax_cuda12_plugin there is no INSTALLER (conda-forge/jaxlib-feedstock issue 293).
 @pytest.mark.parametrize(
-    ("installer", "wheel", "wants"), [("pip\n", True, 4), ("uv", True, 4), ("conda\n", False, 0), (None, False, 0)]
+    ("installer", "wheel", "wants"),
+    [("pip\n", True, 4), ("Poetry 2.1.0", True, 4), ("conda\n", False, 0), (None, False, 0)],
 )
 def test_conda_brings_cuda_in_packages_of_its_own(
     machine: Machine, installer: str | None, wheel: bool, wants: int
 ) -> None:
     (package,) = installed(machine, METADATA, installer).packages
     assert (package.wheel, len(package.wants)) == (wheel, wants)
+
+
+@pytest.mark.parametrize("installer", ["", "\n", "\0\ufffd\x01", "x" * 300, "?\n"])
+def test_an_installer_that_is_none_is_not_known(machine: Machine, installer: str) -> None:
+    with pytest.raises(CannotLook, match="INSTALLER"):
+        installed(machine, METADATA, installer)
 
 
 def installed(machine: Machine, metadata: str | None, installer: str | None = "pip\n") -> Frameworks:
