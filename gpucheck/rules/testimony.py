@@ -76,8 +76,9 @@ def sampled(use: GpuUse) -> Testimony:
         beside = " (somebody else's were)" if any(gpu.others for gpu in use.gpus) else ""
         return Testimony(witness, "CPU", f"no process of the run was on any GPU in {use.samples} samples{beside}")
     busy = [gpu for gpu in ours if _most_busy(gpu) >= BUSY_PERCENT]
+    told = [gpu for gpu in ours if gpu.utilization_during is not None]  # in MIG mode it is not, and power is of all
     warmer = [
-        g for g in ours if g.power_during_mw and g.power_before_mw and g.power_during_mw > RISE * g.power_before_mw
+        g for g in told if g.power_during_mw and g.power_before_mw and g.power_during_mw > RISE * g.power_before_mw
     ]
     held = ", ".join(f"{(gpu.ours_peak_bytes or 0) / 2**20:.0f} MiB on GPU {gpu.index}" for gpu in ours)
     if busy or warmer:
@@ -88,7 +89,7 @@ def sampled(use: GpuUse) -> Testimony:
         return Testimony(
             witness, None, f"the run held {held}, and then it could not look: {lost[0] if lost else use.ended}"
         )
-    if any(gpu.utilization_during is None for gpu in ours):  # of a GPU in MIG mode; its power is of all its parts
+    if len(told) < len(ours):
         return Testimony(witness, None, f"the run held {held}; how busy that GPU was it does not tell")
     if few or use.seconds < LONG_ENOUGH:
         seen = f"{use.samples} samples in {use.seconds:.1f} s are too few to see it work"

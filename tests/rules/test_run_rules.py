@@ -242,6 +242,12 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("gpu-use.seen-from-outside", (RUN, PARTED), UNKNOWN, "does not tell"),
     ("gpu-use.seen-from-outside", (RUN, NOBODY_NAMED), UNKNOWN, "names no processes"),
     ("gpu-use.seen-from-outside", (RUN, replace(NOBODY_NAMED, untold="no lists here")), UNKNOWN, "no lists here"),
+    (  # in MIG mode the power is a neighbour's too
+        "gpu-use.seen-from-outside",
+        (RUN, replace(USED, gpus=(replace(SAMPLES, utilization_during=None, utilization_most=None),))),
+        UNKNOWN,
+        "does not tell",
+    ),
     ("gpu-use.seen-from-outside", (RUN, UNMEASURED), UNKNOWN, "does not tell"),
     ("gpu-use.seen-from-outside", (RUN, replace(IDLE, ended="it hangs")), UNKNOWN, "it hangs"),
     ("gpu-use.seen-from-outside", (RUN, LOST), UNKNOWN, "GPU 0: GPU_IS_LOST"),
