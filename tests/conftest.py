@@ -120,10 +120,12 @@ def fake_cuda(
 # --- recorded machines and runs ---
 
 
+@pytest.hookimpl(trylast=True)  # after tests/docker/conftest.py has set its mark
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n 2`: a file is one process's, and so are all tests of the engine, of whose images some prune others'."""
+    """For `-n 2`: a file is one process's, and so are all tests of the engine, which look at all its containers."""
     for item in items:
-        group = "engine" if item.get_closest_marker("docker") else str(item.path)
+        engines = item.get_closest_marker("docker") or "docker" in item.path.parts
+        group = "engine" if engines else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
 
 
