@@ -120,13 +120,13 @@ def fake_cuda(
 # --- recorded machines and runs ---
 
 
-@pytest.hookimpl(trylast=True)  # after tests/docker/conftest.py has set its mark
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """For `-n 2`: a file is one process's, and so are all tests of the engine, which look at all its containers."""
-    for item in items:
-        engines = item.get_closest_marker("docker") or "docker" in item.path.parts
-        group = "engine" if engines else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """For `-n 2`: a file is one process's, and so are all tests of the engine, which look at all its containers.
+
+    Here, because xdist reads the groups before a conftest may modify the items.
+    """
+    group = "engine" if Path(__file__).parent / "docker" in item.path.parents else str(item.path)
+    item.add_marker(pytest.mark.xdist_group(group))
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
