@@ -120,15 +120,6 @@ def fake_cuda(
 # --- recorded machines and runs ---
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """For `-n 2`: a file is one process's, and so are all tests of the engine, which look at all its containers.
-
-    Here, because xdist reads the groups before a conftest may modify the items.
-    """
-    group = "engine" if Path(__file__).parent / "docker" in item.path.parents else str(item.path)
-    item.add_marker(pytest.mark.xdist_group(group))
-
-
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """What did not run and why, a line a reason: a skip must not look like a pass."""
     reasons = Counter(
