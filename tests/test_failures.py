@@ -26,7 +26,7 @@ from tests.conftest import Gpucheck
 ROOT = Path(__file__).parents[1]
 MACHINES, RUNS, PAGE = ROOT / "tests" / "machines", ROOT / "tests" / "runs", ROOT / "docs" / "failures.md"
 TABLE: dict[str, list[dict[str, Any]]] = tomllib.loads((MACHINES / "failures.toml").read_text())
-FAILURES, HEALTHY = TABLE["failure"], TABLE["healthy"]
+FAILURES, HEALTHY, UNTOLD = TABLE["failure"], TABLE["healthy"], TABLE["untold"]
 SHOWN = [(row, name) for row in FAILURES for name in row.get("shown", ())]
 each_machine = pytest.mark.parametrize(
     ("row", "name"), SHOWN, ids=[f"{row['number']}-{row['rule']}-{name}" for row, name in SHOWN]
@@ -107,13 +107,20 @@ def test_a_healthy_machine_is_called_healthy(row: dict[str, Any]) -> None:
     assert (judged(row["name"]).root_cause, judged(row["name"]).exit_code) == (None, 0)
 
 
+@pytest.mark.parametrize("row", UNTOLD, ids=lambda row: row["name"])
+def test_a_machine_that_shows_too_little_is_not_called_healthy(row: dict[str, Any]) -> None:
+    report, found = judged(row["name"]), finding(row["rule"], row["name"])
+    assert (report.root_cause, report.exit_code, found.status) == (None, 3, Status.UNKNOWN)
+    assert report.verdict == f"not proven: {found.message}"
+
+
 def test_every_mode_has_a_row_and_every_machine_too() -> None:
     numbers = {row["number"] for row in FAILURES}
     assert numbers == set(range(1, len(numbers) + 1))
     assert len(numbers) >= 63
     kinds = [{"rule", "explained", "runs", "left_out"} & set(row) for row in FAILURES]
     assert {len(kind) for kind in kinds} == {1}
-    shown = {name for _, name in SHOWN} | {row["name"] for row in HEALTHY}
+    shown = {name for _, name in SHOWN} | {row["name"] for row in (*HEALTHY, *UNTOLD)}
     assert shown == {path.parent.name for path in MACHINES.glob("*/recording.json")}
 
 
@@ -130,6 +137,8 @@ def page() -> str:
         lines += [_line(row) for row in FAILURES if row["area"] == area] + [""]
     lines += ["## Healthy machines\n", "| Machine | What it is | doctor says |", "|---|---|---|"]
     lines += [f"| {_link(row['name'])} | {row['is']} | {judged(row['name']).verdict} |" for row in HEALTHY]
+    lines += ["", "## Machines that show too little\n", "| Machine | What it is | doctor says |", "|---|---|---|"]
+    lines += [f"| {_link(row['name'])} | {row['is']} | {judged(row['name']).verdict} |" for row in UNTOLD]
     return "\n".join(lines) + "\n"
 
 

@@ -34,6 +34,7 @@ class Linker:
     libcuda: tuple[Library, ...]  # every libcuda.so.1 that it knows, real files: the first is the one that is loaded
     cuda: tuple[str, ...]  # CUDA's libraries in its reach: "libcudnn.so.9"
     cache_error: str | None = None  # why the list of what it knows beside LD_LIBRARY_PATH could not be read
+    cache: bool = True  # False = it could not, because there is no such list
 
 
 @fact

@@ -9,6 +9,7 @@ from gpucheck.host import NO_SUCH_COMMAND, Host
 from gpucheck.probes import files, system
 
 CACHE = ("/sbin/ldconfig", "-p")  # not on every user's PATH
+LIST_FILE = "/etc/ld.so.cache"  # which the loader reads itself, ldconfig or not
 NAMES = ("cuda", "cudart", "cublas", "cudnn", "cufft", "cusolver", "cusparse", "nvJitLink")
 SONAME = rf"lib(?:{'|'.join(NAMES)})\.so\.\d[\d.]*"
 CACHED = re.compile(rf"^\s+({SONAME}) \(libc6,([^)]*)\) => (/\S+)$")
@@ -40,6 +41,7 @@ def probe(host: Host) -> Linker:
         libcuda=files.real(host, links),
         cuda=tuple(sorted(sonames - {"libcuda.so.1"})),
         cache_error=error,
+        cache=error is None or bool(files.present(host, [LIST_FILE])),
     )
 
 

@@ -64,9 +64,13 @@ def test_the_library_path_comes_first(machine: Machine) -> None:
     ("result", "why"),
     [(done("", 127), "no /sbin/ldconfig"), (done("", 1), "exit code 1"), (done("\0"), "nothing that is known")],
 )
-def test_a_system_without_the_cache(machine: Machine, result: Result, why: str) -> None:
-    found = linker.probe(machine({}, {system.ENVIRONMENT: done("end\n"), linker.CACHE: result}))
-    assert found.libcuda == ()
+@pytest.mark.parametrize("there", [True, False])
+def test_a_cache_that_cannot_be_read_and_none_are_two_things(
+    machine: Machine, result: Result, why: str, there: bool
+) -> None:
+    file = answers([linker.LIST_FILE], {linker.LIST_FILE: linker.LIST_FILE} if there else {})
+    found = linker.probe(machine({}, {system.ENVIRONMENT: done("end\n"), linker.CACHE: result, **file}))
+    assert (found.libcuda, found.cache) == ((), there)
     assert why in (found.cache_error or "")
 
 

@@ -93,7 +93,7 @@ P5 = Cloud(provider="aws", instance_type="p5.48xlarge")
 HOT = ("hw_slowdown", "hw_thermal_slowdown")
 
 FITS = "services.fabric-manager-fits-driver"
-THERE = "cloud.all-gpus-there"
+TOLD, THERE = "cloud.instance-type-told", "cloud.all-gpus-there"
 READY = "nvml.confidential-ready"
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("nvml.memory-repairable", (two(),), PASS, "2 GPUs"),
@@ -298,8 +298,12 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
         THERE,
         (SYSTEM, Cloud(provider="gcp", instance_type=None, untold="timed out"), GPUS),
         SKIP,
-        "timed out",
+        "instance-type-told",
     ),
+    (TOLD, (SYSTEM, Cloud(provider="gcp", instance_type=None, untold="timed out")), UNKNOWN, "timed out"),
+    (TOLD, (CONTAINER, Cloud(provider="gcp", instance_type=None, untold="timed out")), SKIP, "container"),
+    (TOLD, (SYSTEM, Cloud(provider=None, instance_type=None)), SKIP, "AWS"),
+    (TOLD, (SYSTEM, P5), PASS, "of aws"),
     (THERE, (SYSTEM, Cloud(provider=None, instance_type=None), GPUS), SKIP, "AWS"),
     (THERE, (CONTAINER, P5, GPUS), SKIP, "container"),
     (THERE, (CONTAINER, P5), SKIP, "container"),

@@ -23,6 +23,7 @@ SAME = Library(path="/usr/local/cuda-12.8/compat/libcuda.so.570.124.06", version
 MOUNTED = Library(path="/usr/lib/x86_64-linux-gnu/libcuda.so.580.65.06", version=Version("580.65.06"))
 NONE = Linker(path=(), libcuda=(), cuda=())
 BLIND = replace(NONE, cache_error="there is no /sbin/ldconfig here")
+CACHELESS = replace(BLIND, cache=False)
 
 
 def linker(*libcuda: Library, path: tuple[str, ...] = ()) -> Linker:
@@ -42,9 +43,10 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("linker.no-stub", (NONE,), SKIP, "no libcuda"),
     ("linker.no-stub", (BLIND,), UNKNOWN, "ldconfig"),
     # NixOS has no cache; its programs are built to find the driver's own.
-    *((rule, (BLIND, DRIVER, ANSWERS), SKIP, "NVML answers") for rule in RULES),
-    *((rule, (BLIND, DRIVER, Nvml()), UNKNOWN, "ldconfig") for rule in RULES),
-    *((rule, (BLIND, replace(DRIVER, libraries=(OTHER,)), ANSWERS), UNKNOWN, "ldconfig") for rule in RULES),
+    *((rule, (CACHELESS, DRIVER, ANSWERS), SKIP, "NVML answers") for rule in RULES),
+    *((rule, (CACHELESS, DRIVER, Nvml()), UNKNOWN, "ldconfig") for rule in RULES),
+    *((rule, (CACHELESS, replace(DRIVER, libraries=(OTHER,)), ANSWERS), UNKNOWN, "ldconfig") for rule in RULES),
+    *((rule, (BLIND, DRIVER, ANSWERS), UNKNOWN, "ldconfig") for rule in RULES),  # there is one, and it was not read
     # Where libnvidia-container mounts cuda-compat only its version tells. On a host it is no such thing.
     ("linker.compat-allowed", (linker(MOUNTED), DRIVER, gpus("NVIDIA"), CONTAINER), PASS, "1 data-center"),
     ("linker.compat-allowed", (linker(MOUNTED), DRIVER, gpus("GeForce"), CONTAINER), FAIL, "804"),

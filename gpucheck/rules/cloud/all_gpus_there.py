@@ -15,7 +15,7 @@ def judge(system: System, cloud: Cloud, pci: Pci | None, compat: Compat) -> Outc
     if reason := no_host(system):
         return skip(reason)
     if cloud.instance_type is None:
-        return skip(f"the instance type is not known: {cloud.untold or 'nobody told'}")
+        return skip("the instance type is not known (cloud.instance-type-told)")
     promised = compat.promised(cloud.provider, cloud.instance_type)
     if promised is None:
         return skip(f"{cloud.instance_type} is not in our table")

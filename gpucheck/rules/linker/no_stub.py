@@ -14,7 +14,7 @@ def nothing_found(linker: Linker, driver: Driver | None, nvml: Nvml | None) -> O
     """NixOS has no cache for the linker: there programs are built to look where the driver's own libcuda is."""
     if linker.cache_error is None:
         return skip("the linker finds no libcuda.so.1")
-    if driver and driver.version and nvml and nvml.driver_version:
+    if not linker.cache and driver and driver.version and nvml and nvml.driver_version:
         own = [lib.path for lib in driver.libraries if "/libcuda." in lib.path and lib.version == driver.version]
         if own:
             return skip(f"{linker.cache_error}; NVML answers, and {own[0]} is the driver's own")

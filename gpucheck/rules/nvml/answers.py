@@ -5,7 +5,7 @@ permission, 999 "Unknown Error", in a container most often devices taken away by
 """
 
 from gpucheck.facts import Driver, Nvml, System
-from gpucheck.model import Outcome, Remedy, Rule, bad, ok, skip, unsure
+from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
 from gpucheck.rules.scope import START_WITH_GPUS, operators
 
 NO_LIBRARY = 12
@@ -41,7 +41,7 @@ def judge(system: System, nvml: Nvml, driver: Driver | None) -> Outcome:
         return ok(f"driver {nvml.driver_version}" + (f", up to CUDA {nvml.cuda_version}" if nvml.cuda_version else ""))
     error = nvml.error
     if error.code == NO_LIBRARY and (reason := operators(driver)):
-        return skip(reason)
+        return unsure(reason)
     remedy = None
     if system.container:
         remedy = LOST_DEVICES if error.code == 999 else START_WITH_GPUS
