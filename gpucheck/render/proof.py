@@ -24,6 +24,7 @@ from gpucheck.facts import (
 )
 from gpucheck.model import Report, Status
 from gpucheck.rules import testimony
+from gpucheck.rules.scope import count
 
 SUBJECTS = {Placement: "the framework's own word", Kernels: "the profiler", GpuUse: "NVML"}
 CONTROL = "control.told-apart"
@@ -101,16 +102,18 @@ def numbers(report: Report) -> Iterator[Number]:
             )
         yield Number("A step", _ms(timing.step_seconds), f"of {timing.batch_size} images")
         yield Number("Images", f"{timing.images_per_second:,.0f} /s", "in warm steps")
+    made_up = ", not CIFAR-10's" if isinstance(training, Training) and not training.real else ""
     if isinstance(evaluation, Evaluation):
-        yield Number("Accuracy", f"{evaluation.accuracy:.1%}", f"on {evaluation.macro.support:,} test images")
+        tested = f"on {evaluation.macro.support:,} test images{made_up}"
+        yield Number("Accuracy", f"{evaluation.accuracy:.1%}", tested)
         for name, value in (("Precision", evaluation.macro.precision), ("Recall", evaluation.macro.recall)):
             yield Number(name, f"{value:.3f}", f"mean of {len(evaluation.classes)} classes")
         yield Number("F1", f"{evaluation.macro.f1:.3f}", f"mean of {len(evaluation.classes)} classes")
     elif isinstance(training, Training) and training.test_accuracy is not None:
-        yield Number("Accuracy", f"{training.test_accuracy:.1%}", "on the test images")
+        yield Number("Accuracy", f"{training.test_accuracy:.1%}", f"on the test images{made_up}")
     if isinstance(training, Training) and training.history:
         seconds = sum(epoch.seconds for epoch in training.history)
-        yield Number("Training", f"{seconds:.1f} s", f"for {len(training.history)} epochs")
+        yield Number("Training", f"{seconds:.1f} s", f"for {count(len(training.history), 'epoch')}")
 
 
 def settings(report: Report) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""In an exclusive compute mode a GPU takes one process at a time, and the next one waits for nobody.
+"""In an exclusive compute mode a GPU takes one process at a time, and the next one is refused, not queued.
 
 It gets CUDA error 46, all CUDA-capable devices are busy or unavailable. Through MPS, whose server is that one process,
 many share it: so this is worth knowing, and no fault.
