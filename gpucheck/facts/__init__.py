@@ -37,22 +37,20 @@ from gpucheck.facts.run import (
     Control,
     DeviceKernels,
     GpuSamples,
-    GpuSeries,
     GpuUse,
     Kernels,
     KernelTime,
     Part,
-    Phase,
     PlacedOp,
     Placement,
     Process,
     Request,
     Run,
-    Timeline,
     Timing,
 )
 from gpucheck.facts.services import Services, Unit
 from gpucheck.facts.software import CudaInstall, Cudnn, Frameworks, Linker, Package, Toolkit, Wanted
+from gpucheck.facts.timeline import GpuSeries, Phase, Timeline
 from gpucheck.facts.training import ClassScore, Epoch, Evaluation, Share, Training
 from gpucheck.facts.version import Version, fact
 
