@@ -127,7 +127,7 @@ RUNS: Mapping[tuple[str, ...], Keep] = {
     ("/usr/local/cuda/bin/nvcc",): first(r"release \d+\.\d+"),
     services.FABRIC_MANAGER: lambda text: kept_fabric_manager(f"{text[:4096]}\n"),
     ("systemctl",): lines(rf"(?:{'|'.join(services.PROPERTIES)})=|$"),
-    (*cloud.ASK,): lambda text: text if cloud.TYPE.fullmatch(text.strip()) else "",
+    (*cloud.ASK,): cloud.kept_answer,
     container_toolkit.HOOK: nothing,
     system.ENVIRONMENT: kept_variables,
     ("readlink",): lambda text: known(r"/.*", text),

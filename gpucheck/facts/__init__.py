@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any
 
-from gpucheck.facts.cloud import Cloud
+from gpucheck.facts.cloud import Cloud, CloudEvent, CloudEvents
 from gpucheck.facts.compute import Compute, ComputeGpu, CopyTest, KernelTest, MemoryTest, PeerCopy, Peers
 from gpucheck.facts.containers import CdiSpec, ContainerToolkit, Docker, Dockerd, Selinux
 from gpucheck.facts.image import Image
@@ -67,8 +67,8 @@ class Facts:
 
 
 HOST_SUBJECTS: tuple[type, ...] = (
-    System, User, Suspend, Pci, PciBridges, Cloud, Kernel, Dkms, Packages, Driver, KernelLog, Nvml, Pcie, Services,
-    Linker, Toolkit, Cudnn, Docker, Dockerd, Selinux, ContainerToolkit, Frameworks,
+    System, User, Suspend, Pci, PciBridges, Cloud, CloudEvents, Kernel, Dkms, Packages, Driver, KernelLog, Nvml, Pcie,
+    Services, Linker, Toolkit, Cudnn, Docker, Dockerd, Selinux, ContainerToolkit, Frameworks,
 )  # fmt: skip
 IMAGE_SUBJECTS: tuple[type, ...] = (Image,)  # `doctor --image`
 DEEP_SUBJECTS: tuple[type, ...] = (Compute,)  # `doctor --deep`
@@ -81,6 +81,8 @@ __all__ = [
     "CdiSpec",
     "ClassScore",
     "Cloud",
+    "CloudEvent",
+    "CloudEvents",
     "Compute",
     "ComputeGpu",
     "ContainerToolkit",

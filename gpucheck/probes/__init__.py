@@ -42,6 +42,7 @@ PROBES: dict[type, Probe] = {
     facts.Pci: pci.probe,
     facts.PciBridges: pci_bridges.probe,
     facts.Cloud: cloud.probe,
+    facts.CloudEvents: cloud.probe_events,
     facts.Kernel: kernel.probe,
     facts.Dkms: dkms.probe,
     facts.Packages: packages.probe,

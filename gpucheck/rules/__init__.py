@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpucheck.model import Rule
 from gpucheck.rules.cloud import all_gpus_there as cloud_all_gpus_there
 from gpucheck.rules.cloud import instance_type_told as cloud_instance_type_told
+from gpucheck.rules.cloud import no_reclaim_coming as cloud_no_reclaim_coming
 from gpucheck.rules.compute import context_made as compute_context_made
 from gpucheck.rules.compute import copies_intact as compute_copies_intact
 from gpucheck.rules.compute import copy_bandwidth as compute_copy_bandwidth
@@ -145,6 +146,7 @@ HOST_RULES: tuple[Rule, ...] = (
     pci_not_passed_through.RULE,
     cloud_instance_type_told.RULE,
     cloud_all_gpus_there.RULE,
+    cloud_no_reclaim_coming.RULE,
     pci_gpu_answers.RULE,
     pci_bars_assigned.RULE,
     system_wsl_uses_windows_driver.RULE,

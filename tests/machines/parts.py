@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from gpucheck import codec
+from gpucheck.facts import Cloud, CloudEvent, CloudEvents
 from gpucheck.host import Result
 from gpucheck.probes import (
     cloud,
@@ -177,9 +179,33 @@ def ports(
     return Described(files={**files}, links=links)
 
 
-def rented(sys_vendor: str, product_name: str) -> Described:
-    told = {"sys_vendor": sys_vendor, "product_name": product_name}
-    return Described(files={f"{cloud.DMI}/{name}": f"{text}\n" for name, text in told.items()})
+DMI = {
+    "aws": {"sys_vendor": "Amazon EC2"},  # and product_name is the instance type
+    "gcp": {"sys_vendor": "Google", "product_name": "Google Compute Engine"},
+    "azure": {
+        "sys_vendor": "Microsoft Corporation", "product_name": "Virtual Machine", "chassis_asset_tag": cloud.AZURE_TAG,
+    },
+}  # fmt: skip
+PLACES = {"aws": ("us-east-1", "us-east-1a"), "gcp": ("us-central1", "us-central1-a"), "azure": ("eastus", None)}
+
+
+def rented(
+    provider: str, instance_type: str, *events: CloudEvent, spot: bool = False, untold: str | None = None
+) -> Described:
+    """A machine of a cloud; `untold`: its metadata service does not answer, and why."""
+    told = {**DMI[provider], **({"product_name": instance_type} if provider == "aws" else {})}
+    region, zone = PLACES[provider]
+    place = Cloud(provider=provider, instance_type=instance_type, region=region, zone=zone, spot=spot)
+    if untold:
+        place = Cloud(provider=provider, instance_type=None, untold=untold)
+    answers = {"place": place, "events": CloudEvents(events=events, untold=untold)}
+    return Described(
+        files={f"{cloud.DMI}/{name}": f"{text}\n" for name, text in told.items()},
+        runs={
+            (*cloud.ASK, provider, what): done(f"{json.dumps(codec.dump(answer))}\n")
+            for what, answer in answers.items()
+        },
+    )
 
 
 def module_command(release: str) -> tuple[str, ...]:

@@ -8,7 +8,21 @@ from typing import Any
 
 import pytest
 
-from gpucheck.facts import CallError, Cloud, Gpu, GpuProcess, NvLink, Nvml, Pcie, Services, Slot, Unit, Version
+from gpucheck.facts import (
+    CallError,
+    Cloud,
+    CloudEvent,
+    CloudEvents,
+    Gpu,
+    GpuProcess,
+    NvLink,
+    Nvml,
+    Pcie,
+    Services,
+    Slot,
+    Unit,
+    Version,
+)
 from gpucheck.model import Finding, Status
 from tests.rules.literals import CONTAINER, DRIVER, NO_DRIVER, SYSTEM, WSL
 from tests.rules.literals import bus as pci_bus
@@ -85,15 +99,20 @@ def rented(provider: str, instance_type: str) -> Cloud:
     return Cloud(provider=provider, instance_type=instance_type)
 
 
+def announced(kind: str = "", when: str | None = None, says: str = "x", untold: str | None = None) -> CloudEvents:
+    return CloudEvents(events=(CloudEvent(kind=kind, when=when, says=says),) if kind else (), untold=untold)
+
+
 def confidential(ready: bool | None) -> Nvml:
     return replace(two(), confidential_computing=True, confidential_ready=ready)
 
 
 P5 = Cloud(provider="aws", instance_type="p5.48xlarge")
+AZURE, SOON = Cloud(provider="azure", instance_type="Standard_NC4as_T4_v3"), "2026-11-26T12:02:00Z"
 HOT = ("hw_slowdown", "hw_thermal_slowdown")
 
 FITS = "services.fabric-manager-fits-driver"
-TOLD, THERE = "cloud.instance-type-told", "cloud.all-gpus-there"
+TOLD, THERE, COMING = "cloud.instance-type-told", "cloud.all-gpus-there", "cloud.no-reclaim-coming"
 READY = "nvml.confidential-ready"
 CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     ("nvml.memory-repairable", (two(),), PASS, "2 GPUs"),
@@ -304,10 +323,32 @@ CASES: list[tuple[str, tuple[Any, ...], Status, str]] = [
     (TOLD, (CONTAINER, Cloud(provider="gcp", instance_type=None, untold="timed out")), SKIP, "container"),
     (TOLD, (SYSTEM, Cloud(provider=None, instance_type=None)), SKIP, "AWS"),
     (TOLD, (SYSTEM, P5), PASS, "of aws"),
+    (TOLD, (SYSTEM, replace(P5, region="us-east-1", spot=True)), PASS, "of aws in us-east-1, a spot machine"),
     (THERE, (SYSTEM, Cloud(provider=None, instance_type=None), GPUS), SKIP, "AWS"),
     (THERE, (CONTAINER, P5, GPUS), SKIP, "container"),
     (THERE, (CONTAINER, P5), SKIP, "container"),
     (THERE, (SYSTEM, P5), UNKNOWN, "PCI bus"),
+    (COMING, (Cloud(provider=None, instance_type=None), announced()), SKIP, "AWS"),
+    (COMING, (P5, announced()), PASS, "nothing"),
+    (COMING, (replace(P5, spot=True), announced()), PASS, "spot machine"),
+    (COMING, (P5, announced("pause", SOON, "Freeze")), PASS, SOON),
+    (COMING, (P5, announced("reclaim", SOON, "terminate")), FAIL, f"back at {SOON} (terminate)"),
+    (COMING, (P5, announced("risk", None, "rebalance recommendation")), FAIL, "expects"),
+    (COMING, (P5, announced("reboot", SOON, "system-reboot")), FAIL, SOON),
+    (
+        COMING,
+        (rented("gcp", "n1-standard-8"), announced("stop", None, "TERMINATE_ON")),
+        FAIL,
+        "gcp stops this machine (T",
+    ),
+    (COMING, (P5, announced("of no kind", SOON)), FAIL, "stops"),
+    (COMING, (P5, announced("reclaim", SOON, untold="timed out")), FAIL, "back"),
+    (COMING, (P5, announced(untold="timed out")), UNKNOWN, "timed out"),
+    (COMING, (P5, announced("pause", SOON, untold="timed out")), UNKNOWN, "timed out"),
+    (COMING, (replace(AZURE, spot=False), announced(untold="spot machines alone")), SKIP, "alone"),
+    (COMING, (replace(AZURE, spot=True), announced(untold="timed out")), UNKNOWN, "timed out"),
+    (COMING, (AZURE, announced(untold="timed out")), UNKNOWN, "timed out"),
+    (COMING, (P5,), UNKNOWN, "CloudEvents"),
 ]
 
 

@@ -15,7 +15,8 @@ def judge(system: System, cloud: Cloud) -> Outcome:
         return skip(reason)
     if cloud.instance_type is None:
         return unsure(f"the instance type is not known: {cloud.untold or 'nobody told'}")
-    return ok(f"{cloud.instance_type} of {cloud.provider}")
+    where = f" in {cloud.region}" if cloud.region else ""
+    return ok(f"{cloud.instance_type} of {cloud.provider}{where}{', a spot machine' if cloud.spot else ''}")
 
 
 RULE = Rule(

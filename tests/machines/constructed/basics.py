@@ -48,7 +48,7 @@ T4 = (
     | toolkit("1.14.6")
     | tensorflow("2.17.1", "12.3", "8.9.7.29")
     | ports({"0000:00:1e.0": ""})
-    | rented("Amazon EC2", "g4dn.xlarge")
+    | rented("aws", "g4dn.xlarge")
     | Described(nvml="t4", nvml_changes={"gpu.retired_pending": 0})
 )
 

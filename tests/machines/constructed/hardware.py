@@ -156,7 +156,7 @@ MACHINES: dict[str, Described] = {
         | libraries(DEBIAN_FOLDER, "590.48.01")
         | containers("590.48.01", 7)
         | fabric_manager("590.48.01")
-        | rented("Amazon EC2", "p5.48xlarge")
+        | rented("aws", "p5.48xlarge")
         | Described(nvml="h100x8", nvml_changes={"count": 7})
     ),
     # --- fabric ---

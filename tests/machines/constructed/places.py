@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gpucheck.host import Result
-from gpucheck.probes import cloud, kernel_log, linker, services, system, user
+from gpucheck.probes import kernel_log, linker, services, system, user
 from tests.machines.constructed.basics import DEBIAN_KERNEL, LIB_RM_VERSION_MISMATCH, WSL
 from tests.machines.constructed.branches import CUDA_13
 from tests.machines.constructed.hardware import A100_GPUS, A100_SWITCHES, KERNEL
@@ -23,6 +23,7 @@ from tests.machines.parts import (
     linux,
     loaded,
     python,
+    rented,
 )
 
 VM_KERNEL = "6.8.0-1021-gcp"
@@ -39,11 +40,6 @@ T4_NVML = Described(
         "system.cuda_version": 12080,
     },
 )  # fmt: skip
-GCE: dict[str, str | None] = {
-    f"{system.DMI}/sys_vendor": "Google\n",
-    f"{system.DMI}/product_name": "Google Compute Engine\n",
-}
-SOLD_AS = (*cloud.ASK, "gcp")
 
 
 def container(
@@ -93,20 +89,18 @@ GKE_LINKS = {f"{GKE_FOLDER}/{name}.so.1": f"{GKE_FOLDER}/{name}.so.{DRIVER}" for
 COLAB_FOLDER = "/usr/lib64-nvidia"
 COLAB_DRIVER = "550.54.15"
 COLAB_VARIABLES = {"COLAB_RELEASE_TAG": "release-colab_20261118-060048_RC00", "COLAB_GPU": ""}
-COLAB = container(UBUNTU_2204, "6.6.105+", {}, GCE) | Described(runs={SOLD_AS: done("n1-standard-2\n")})
+COLAB = container(UBUNTU_2204, "6.6.105+", {}) | rented("gcp", "n1-standard-2")
 COLAB_LINKS = {
     f"{COLAB_FOLDER}/{name}.so.1": f"{COLAB_FOLDER}/{name}.so.{COLAB_DRIVER}" for name in ("libcuda", "libnvidia-ml")
 }
 COLAB_T4 = (
-    container(UBUNTU_2204, "6.6.105+", T4_DEVICE, GCE)
+    container(UBUNTU_2204, "6.6.105+", T4_DEVICE)
+    | rented("gcp", "n1-standard-2")
     | loaded(PROPRIETARY, COLAB_DRIVER, 1)
     | library_path({COLAB_FOLDER: {"libcuda.so.1": COLAB_LINKS[f"{COLAB_FOLDER}/libcuda.so.1"]}})
     | python("/usr/bin/python3", "torch-2.9.1+cu126.dist-info")
     | Described(
         links=COLAB_LINKS,
-        runs={
-            SOLD_AS: done("n1-standard-2\n"),
-        },
         nvml="t4",
         nvml_changes={
             "gpu.retired_pending": 0, "system.driver_version": COLAB_DRIVER, "system.cuda_version": 12040,
@@ -227,7 +221,7 @@ MACHINES: dict[str, Described] = {
     "colab-t4": COLAB_T4,
     "colab-without-gpu": COLAB | python("/usr/bin/python3", "torch-2.9.1+cpu.dist-info") | variables(**COLAB_VARIABLES),
     "cloud-vm-without-gpu": linux(DEBIAN_12, DEBIAN_KERNEL, cpus=4, memory_gib=16, devices={})
-    | Described(files=GCE, runs={SOLD_AS: done("e2-standard-4\n")})
+    | rented("gcp", "e2-standard-4")
     | python("/usr/bin/python3"),
     "laptop-without-gpu": linux(UBUNTU_2404, "6.8.0-60-generic", cpus=8, memory_gib=16, devices={})
     | Described(files={f"{system.DMI}/sys_vendor": "LENOVO\n", f"{system.DMI}/product_name": "21CB0000US\n"})
