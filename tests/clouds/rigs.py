@@ -11,6 +11,8 @@ from gpucheck import clouds
 from gpucheck.clouds import Cloud, Order
 from tests.clouds.killed import order
 
+DRIVEN = "projects/ubuntu-os-accelerator-images/global/images/family"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rig:
@@ -43,7 +45,7 @@ def gcp(emulator: Any) -> Rig:
     return Rig(
         provider="gcp", address=emulator.address,
         usual={"region": "us-central1", "instance_type": "g2-standard-4", "gpu": None,
-               "image": "projects/ubuntu-os-accelerator-images/global/images/family/ubuntu-accelerator-2404-amd64-with-nvidia-580"},
+               "image": f"{DRIVEN}/ubuntu-accelerator-2404-amd64-with-nvidia-580"},
         other_type="g2-standard-8", wrong_image="projects/ubuntu-os-cloud/global/images/family/no-such",
         user_data=user_data, set_console=emulator.set_console, take_away=emulator.preempt,
         stock_out=emulator.stock_out.update, no_quota=lambda: setattr(emulator, "quota", "NVIDIA_L4_GPUS"),
