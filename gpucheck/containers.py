@@ -15,7 +15,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from gpucheck import archives, building, gpu_requests, logs, running
+from gpucheck import archives, building, extras, gpu_requests, logs, running
 from gpucheck.model import Failure, Say
 from gpucheck.podman import Podman
 from gpucheck.recipes import Recipe
@@ -36,7 +36,7 @@ def connect(timeout: int = 60) -> DockerClient:
     try:
         import docker
     except ImportError as error:
-        raise Failure("docker-py is not installed", "`pip install 'gpucheck[verify]'`") from error
+        raise Failure("docker-py is not installed", extras.tip("verify")) from error
     try:
         return docker.from_env(version="auto", timeout=timeout)
     except (docker.errors.DockerException, OSError) as error:

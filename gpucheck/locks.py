@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from gpucheck import extras
 from gpucheck.model import Failure
 
 PIN = re.compile(r"([\w.-]+)(?:\[[^\]]*\])?==([^\s;\\]+)(?:\s*;\s*([^\\]+?))?\s*\\?$")
@@ -54,7 +55,7 @@ def installs(pins: Iterable[Pin], environment: Mapping[str, str]) -> dict[str, P
     try:
         from packaging.markers import Marker
     except ImportError as error:
-        raise Failure("the package packaging is not installed", "`pip install 'gpucheck[verify]'`") from error
+        raise Failure("the package packaging is not installed", extras.tip("verify")) from error
     found: dict[str, Pin] = {}
     for pin in pins:
         if pin.marker is None or Marker(pin.marker).evaluate(dict(environment)):

@@ -55,7 +55,7 @@ def made(cloud: Cloud, order: Order, say: Say) -> Machine:
 def placed(cloud: Cloud, order: Order, say: Say) -> Machine:
     """An instance in the first zone that has one, or the one of this name that is there. Raises Refused."""
     if there := living(cloud, order.name):
-        return _same(there, order)
+        return cloud.create(order, _same(there, order).zone, say)  # what it was cut off at is made up for
     refusals: dict[str, Refused] = {}
     zones = cloud.zones(order)
     for zone in zones:

@@ -6,6 +6,7 @@ A file is read as it comes and never kept whole, so a fleet's reports need the m
 from __future__ import annotations
 
 import codecs
+import io
 import json
 import os
 import sys
@@ -59,6 +60,11 @@ def read(paths: Sequence[Path]) -> Iterator[Report]:
                     yield from _of(file, str(path))
         except OSError as error:
             raise Failure(f"{path} cannot be read: {error.strerror}", MAKE) from error
+
+
+def of_bytes(data: bytes, name: str) -> Report:
+    """The one report that these are. Raises Failure, which calls it `name`."""
+    return next(_of(io.BytesIO(data), name))
 
 
 def _of(file: BinaryIO, name: str) -> Iterator[Report]:
@@ -120,7 +126,7 @@ def _report(data: Any, name: str) -> Report:
     if isinstance(schema, int) and schema > REPORT_SCHEMA:
         raise Failure(
             f"{name} is of a newer gpucheck: its schema is {schema}, and this one reads up to {REPORT_SCHEMA}",
-            "update gpucheck: `pip install --upgrade gpucheck`",
+            "update gpucheck where you have it from",
         )
     try:
         return codec.load(Report, {key: value for key, value in data.items() if key not in ("verdict", "exit_code")})

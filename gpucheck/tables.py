@@ -190,6 +190,62 @@ class Signature:
     fix: str | None = None
 
 
+@fact
+class RentalFamily:
+    """Instance types of a kind. Above each table of rentals.toml stands what its fields are."""
+
+    provider: str
+    family: str
+    types: str  # a pattern
+    memory_mib: int  # of one GPU
+    capability: Version
+    branch: int  # of the driver to install
+    open_module: bool
+    image: str  # the key of a StockImage
+    quota: str
+    quota_spot: str | None = None
+    vgpu: bool = False
+
+
+@fact
+class Attached:
+    """An instance type with GPUs that are attached one by one."""
+
+    provider: str
+    name: str  # ours
+    instance_type: str
+    gpu: str
+    accelerator: str  # the cloud's name of it
+    count: int
+
+
+@fact
+class StockImage:
+    """A cloud's own machine image, by how the current one is looked up."""
+
+    provider: str
+    key: str
+    distribution: str
+    driver: bool
+    lookup: str
+    disk_gib: int
+    login: str
+
+
+@fact
+class Price:
+    """US dollars an hour, on demand."""
+
+    provider: str
+    name: str
+    region: str
+    usd: float
+    asof: date
+    or_later: bool = False
+    spot_usd: float | None = None
+    vcpus: int | None = None
+
+
 Tables = dict[str, tuple[str, str, type]]  # field: file, section, type of a row
 
 TABLES: Tables = {  # of Compat
@@ -214,6 +270,12 @@ TABLES: Tables = {  # of Compat
     "xids": ("xids.toml", "xid", Xid),
 }
 SIGNATURES: Tables = {"signatures": ("signatures.toml", "signature", Signature)}  # read by `explain` alone
+RENTALS: Tables = {  # of rentals.py
+    "families": ("rentals.toml", "family", RentalFamily),
+    "attached": ("rentals.toml", "attached", Attached),
+    "images": ("rentals.toml", "image", StockImage),
+    "prices": ("rentals.toml", "price", Price),
+}
 
 
 def read(folder: Path = FOLDER, tables: Tables = TABLES) -> dict[str, tuple[Any, ...]]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
 import pytest
+
+from gpucheck import extras
 
 ROOT = Path(__file__).parent.parent
 
@@ -37,7 +41,8 @@ def test_what_ships(unpacked: Path) -> None:
                    "data/report.schema.json", "images/locks/tensorflow-cpu.txt",
                    "images/locks/tensorflow-cpu.txt.cdx.json", "records.py", "render/page/page.html.j2",
                    "render/page/style.css", "compose/verify.yaml", "compose/gather.py",
-                   "compose/notebook/cifar10.ipynb", "compose/monitor/dashboard.json"):  # fmt: skip
+                   "compose/notebook/cifar10.ipynb", "compose/monitor/dashboard.json", "data/rentals.toml",
+                   "data/cloud_init/first-boot.sh", "data/targets/aws/main.tf"):  # fmt: skip
         assert f"gpucheck/{needed}" in names
     assert not [name for name in names if "tests/" in name or name.endswith(".pyc")]
 
@@ -52,3 +57,9 @@ def test_it_runs_from_there(unpacked: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     assert "tensorflow-cuda12" in listed.stdout
     assert gpucheck(unpacked, "--version").stdout.startswith("gpucheck ")
+
+
+def test_the_extras_are_pyprojects() -> None:
+    told = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    names = {extra: tuple(re.split("[<>=]", each)[0] for each in told[extra]) for extra in extras.EXTRAS}
+    assert names == extras.EXTRAS

@@ -47,6 +47,34 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("gpucheck init my-project --framework pytorch --runs ci --kind script", "without a question"),
     ),
     "pack": (("gpucheck pack tensorflow-cuda12 usb/", "everything the build needs, for a machine without a network"),),
+    "cloud": (("gpucheck cloud verify aws --gpu T4 --dry-run", "the exact request, and its price"),),
+    "cloud offers": (
+        ("gpucheck cloud offers --gpu H100 --max-price 10", "what has one, the cheapest first, and when that was so"),
+        ("gpucheck cloud offers --images", "the machine images that `--image` knows"),
+    ),
+    "cloud verify": (
+        ("gpucheck cloud verify aws --gpu T4", "one command: rented, proven, given back"),
+        ("gpucheck cloud verify gcp --type g2-standard-4 --region us-east1 --spot --yes", "without a question, for CI"),
+        ("gpucheck cloud verify azure --gpu A100 --framework pytorch -o reports/", "its reports are kept"),
+    ),
+    "cloud create": (
+        ("gpucheck cloud create aws --gpu L4 --minutes 120 --ssh", "to stay two hours, with port 22 open to you alone"),
+    ),
+    "cloud list": (("gpucheck cloud list", "what is ours on all three clouds, in all regions"),),
+    "cloud report": (("gpucheck cloud report aws ana-g4dn-xlarge", "of an instance that `create` made"),),
+    "cloud ssh": (("gpucheck cloud ssh aws ana-g4dn-xlarge -- nvidia-smi", "a command there"),),
+    "cloud destroy": (
+        ("gpucheck cloud destroy aws ana-g4dn-xlarge", "one run"),
+        ("gpucheck cloud destroy --all", "everything of gpucheck's, on all three clouds"),
+    ),
+    "cloud init": (
+        ("gpucheck cloud init ubuntu-24.04 > user-data.yaml", "for an image that has a driver, with any launcher"),
+        ("gpucheck cloud init debian-12 --driver 580 > user-data.yaml", "for one that has none"),
+    ),
+    "cloud render": (
+        ("gpucheck cloud render gcp --gpu L4 --format terraform -o module/", "an OpenTofu or Terraform module"),
+        ("gpucheck cloud render aws --gpu A100 --format skypilot", "a SkyPilot task"),
+    ),
     "images": (("gpucheck images", "what was built, and whether it still fits this machine"),),
 }
 

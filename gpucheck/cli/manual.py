@@ -49,7 +49,7 @@ def _commands(commands: dict[str, Any], before: str) -> Iterator[str]:
         yield _text(command.help or "")
         for parameter in command.params:
             yield from _parameter(parameter)
-        examples = EXAMPLES.get(name, ())
+        examples = EXAMPLES.get(f"{before} {name}".removeprefix("gpucheck "), ())
         yield from (".PP", "Examples:") if examples else ()
         for line, what in examples:
             yield from (".TP", rf"\fI{_text(line)}\fR", _text(what))

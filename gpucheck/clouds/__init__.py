@@ -8,10 +8,11 @@ from collections.abc import Callable
 from typing import cast
 from urllib.parse import urlsplit
 
-from gpucheck.clouds.orders import Cloud, Machine, Order, Refused, Resource
+from gpucheck import extras
+from gpucheck.clouds.orders import Asked, Cloud, Machine, Order, Refused, Resource
 from gpucheck.model import Failure
 
-__all__ = ["CLOUDS", "ENDPOINT", "Cloud", "Machine", "Order", "Refused", "Resource", "cloud", "endpoint"]
+__all__ = ["CLOUDS", "ENDPOINT", "Asked", "Cloud", "Machine", "Order", "Refused", "Resource", "cloud", "endpoint"]
 
 CLOUDS = ("aws", "gcp", "azure")
 ENDPOINT = "GPUCHECK_CLOUD_ENDPOINT"  # an emulator's address, for tests and rehearsals: http://127.0.0.1:5000
@@ -29,9 +30,7 @@ def cloud(provider: str, region: str | None = None) -> Cloud:
     except ModuleNotFoundError as missing:
         if (missing.name or "").startswith("gpucheck"):
             raise
-        raise Failure(
-            f"the SDK of {provider} is not installed ({missing.name})", f"pip install 'gpucheck[{provider}]'"
-        ) from missing
+        raise Failure(f"the SDK of {provider} is not installed ({missing.name})", extras.tip(provider)) from missing
 
 
 def endpoint() -> str | None:

@@ -19,11 +19,29 @@ Reason = Literal[
 
 
 class Refused(Failure):
-    """A cloud will not. `reason` says what kind of no: `stock` is tried again in the next zone, `busy` a bit later."""
+    """A cloud will not: nothing is known then. `reason` says what kind of no: `stock` is tried again in the next zone, `busy` a bit later."""
 
     def __init__(self, reason: Reason, sentence: str, tip: str) -> None:
-        super().__init__(sentence, tip, exit_code=1)
+        super().__init__(sentence, tip, exit_code=3)
         self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What the command line says. None = the usual."""
+
+    provider: str
+    instance_type: str | None = None
+    gpu: str | None = None  # the cheapest type with one of these, where no type is given
+    region: str | None = None
+    image: str | None = None  # a key of data/rentals.toml
+    name: str | None = None
+    framework: str = "tensorflow"
+    minutes: int = 60
+    spot: bool = False
+    package: str | None = None
+    ssh_key: str | None = None
+    ssh_from: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +103,7 @@ class Cloud(Protocol):
         """Where the region offers the type, in the order to try. Refused: region, type, network, credentials."""
 
     def request(self, order: Order, zone: str | None) -> Mapping[str, Any]:
-        """What create() would send, by the name of each call, for people to read. It costs nothing and makes nothing."""
+        """What create() would send, by the name of each call, for people to read. It makes nothing."""
 
     def create(self, order: Order, zone: str | None, say: Say) -> Machine:
         """An instance that is starting; the same name again answers with the one that is there.

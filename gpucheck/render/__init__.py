@@ -7,6 +7,7 @@ import importlib.util
 from collections.abc import Callable, Iterable, Sequence
 from typing import cast
 
+from gpucheck import extras
 from gpucheck.model import Failure, Report
 
 Render = Callable[[Sequence[Report]], str]
@@ -24,7 +25,7 @@ def check(name: str) -> None:
     packages, extra = PACKAGES.get(name, ((), ""))
     for package in packages:
         if importlib.util.find_spec(package) is None:
-            raise Failure(f"the format {name} needs the package {package}", f"`pip install 'gpucheck[{extra}]'`")
+            raise Failure(f"the format {name} needs the package {package}", extras.tip(extra))
 
 
 def renderer(name: str) -> Render:

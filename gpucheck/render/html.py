@@ -11,9 +11,10 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gpucheck import extras
 from gpucheck.facts import Run
 from gpucheck.model import Failure, Report
-from gpucheck.render import fleet, grouping, proof
+from gpucheck.render import costs, fleet, grouping, proof
 from gpucheck.render.chain import SAID
 from gpucheck.render.facts_table import GPU_COLUMNS
 from gpucheck.render.sheet import Sheet
@@ -22,7 +23,6 @@ from gpucheck.render.wording import printable
 if TYPE_CHECKING:
     from jinja2 import Environment
 
-NEEDS = "pip install 'gpucheck[report]'"
 WHOLE = 8  # reports with all that held and their facts; of more, what is not right alone is on the page
 CHARTED = 3  # runs with their charts
 PAGES = Path(__file__).parent / "page"
@@ -54,7 +54,7 @@ def _environment() -> Environment:
         from jinja2 import Environment, FileSystemLoader, StrictUndefined
         from markupsafe import Markup
     except ImportError as error:
-        raise Failure("the format html needs the package jinja2", f"`{NEEDS}`") from error
+        raise Failure("the format html needs the package jinja2", extras.tip("report")) from error
     from gpucheck.render import charts
 
     made = Environment(
@@ -62,7 +62,8 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.globals.update(
-        SIGNS=grouping.SIGNS, SAID=SAID, GPU_COLUMNS=GPU_COLUMNS, WHOLE=WHOLE, agreement=proof.agreement,
+        SIGNS=grouping.SIGNS, SAID=SAID, GPU_COLUMNS=GPU_COLUMNS, COST_COLUMNS=costs.COLUMNS, WHOLE=WHOLE,
+        agreement=proof.agreement,
         light=charts.LIGHT.css, dark=charts.DARK.css,
         svg=lambda chart, anchor: Markup(charts.svg(chart, anchor)),  # noqa: S704 - it escapes what it draws
         made=Markup,  # by a template of ours

@@ -10,8 +10,9 @@ import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from gpucheck import extras
 from gpucheck.model import Failure, Finding, Report, Status
-from gpucheck.render.wording import NEEDS, printable, remedy_lines, sentence, weighs
+from gpucheck.render.wording import printable, remedy_lines, sentence, weighs
 
 if TYPE_CHECKING:
     from junitparser import TestCase, TestSuite
@@ -24,7 +25,7 @@ def render(reports: Sequence[Report]) -> str:
     try:
         from junitparser import JUnitXml
     except ImportError as error:
-        raise Failure("the format junit needs the package junitparser", f"`{NEEDS}`") from error
+        raise Failure("the format junit needs the package junitparser", extras.tip("formats")) from error
     document = JUnitXml("gpucheck")
     for report in reports:
         document.add_testsuite(_suite(report))

@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from gpucheck import extras
 from gpucheck.facts import Nvml
 from gpucheck.model import Failure, Report, Status
-from gpucheck.render.wording import NEEDS, printable
+from gpucheck.render.wording import printable
 
 if TYPE_CHECKING:
     from prometheus_client.core import GaugeMetricFamily
@@ -32,7 +33,7 @@ def render(reports: Sequence[Report]) -> str:
         from prometheus_client import generate_latest
         from prometheus_client.registry import Collector
     except ImportError as error:
-        raise Failure("the format prometheus needs the package prometheus-client", f"`{NEEDS}`") from error
+        raise Failure("the format prometheus needs the package prometheus-client", extras.tip("formats")) from error
     newest = {tuple(_of(report)): report for report in sorted(reports, key=_when)}
 
     class Reports(Collector):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from gpucheck.facts import Run, System
 from gpucheck.model import Finding, Report, Status
-from gpucheck.render import chain, facts_table, grouping, proof
+from gpucheck.render import chain, costs, facts_table, grouping, proof
 
 if TYPE_CHECKING:
     from gpucheck.render.charts import Chart
@@ -112,6 +112,10 @@ class Sheet:
     @property
     def numbers(self) -> tuple[proof.Number, ...]:
         return tuple(proof.numbers(self.report))
+
+    @property
+    def costs(self) -> costs.Costs | None:
+        return costs.costs(self.report)
 
     @property
     def settings(self) -> tuple[tuple[str, str], ...]:

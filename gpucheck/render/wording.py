@@ -5,8 +5,6 @@ from __future__ import annotations
 from gpucheck.facts import System
 from gpucheck.model import BUG, Finding, Report, Severity, Status
 
-NEEDS = "pip install 'gpucheck[formats]'"
-
 
 def printable(text: str) -> str:
     """One line in which nothing that came from a machine can steer a terminal, a parser or a shell."""

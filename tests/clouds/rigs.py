@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from gpucheck import clouds
 from gpucheck.clouds import Cloud, Order
+from tests.clouds.emulators.aws import DEEP_LEARNING
 from tests.clouds.killed import order
 
 DRIVEN = "projects/ubuntu-os-accelerator-images/global/images/family"
@@ -26,6 +29,7 @@ class Rig:
     user_data: Callable[[str], str]
     set_console: Callable[[str, str], None]
     take_away: Callable[[str], None]
+    shut_down: Callable[[str], None]  # from the inside
     stock_out: Callable[[set[str]], None]
     no_quota: Callable[[], None]
     left: Callable[[], list[str]]
@@ -35,6 +39,29 @@ class Rig:
 
     def account(self) -> Cloud:
         return clouds.cloud(self.provider, self.usual["region"])
+
+    def end_soon(self, name: str) -> None:
+        """Shut that instance down, in a thread, once it runs."""
+
+        def end() -> None:
+            account = self.account()
+            while not any(machine.state == "running" for machine in account.machines(name)):
+                time.sleep(0.05)
+            self.shut_down(name)
+
+        threading.Thread(target=end, daemon=True).start()
+
+
+def aws(emulator: Any) -> Rig:
+    return Rig(
+        provider="aws", address=emulator.address,
+        usual={"region": "us-east-1", "instance_type": "g5.xlarge", "gpu": None, "image": DEEP_LEARNING},
+        other_type="g5.2xlarge", wrong_image="/aws/service/no/such",
+        user_data=emulator.user_data, set_console=emulator.set_console, take_away=emulator.reclaim,
+        shut_down=emulator.shut_down,
+        stock_out=emulator.stock_out.update, no_quota=lambda: setattr(emulator, "no_quota", True),
+        left=emulator.left,
+    )  # fmt: skip
 
 
 def gcp(emulator: Any) -> Rig:
@@ -48,7 +75,24 @@ def gcp(emulator: Any) -> Rig:
                "image": f"{DRIVEN}/ubuntu-accelerator-2404-amd64-with-nvidia-580"},
         other_type="g2-standard-8", wrong_image="projects/ubuntu-os-cloud/global/images/family/no-such",
         user_data=user_data, set_console=emulator.set_console, take_away=emulator.preempt,
+        shut_down=emulator.shut_down,
         stock_out=emulator.stock_out.update, no_quota=lambda: setattr(emulator, "quota", "NVIDIA_L4_GPUS"),
+        left=emulator.left,
+    )  # fmt: skip
+
+
+def azure(emulator: Any) -> Rig:
+    def user_data(name: str) -> str:
+        return decoded(emulator._named(name)["properties"]["osProfile"]["customData"])
+
+    return Rig(
+        provider="azure", address=emulator.address,
+        usual={"region": "eastus", "instance_type": "Standard_NC4as_T4_v3", "gpu": None,
+               "image": "microsoft-dsvm:ubuntu-hpc:2404:latest"},
+        other_type="Standard_NC8as_T4_v3", wrong_image="microsoft-dsvm:ubuntu-hpc:no-such:latest",
+        user_data=user_data, set_console=emulator.set_console, take_away=emulator.preempt,
+        shut_down=emulator.shut_down,
+        stock_out=emulator.stock_out.update, no_quota=lambda: setattr(emulator, "quota", True),
         left=emulator.left,
     )  # fmt: skip
 

@@ -20,14 +20,17 @@ from gpucheck.clouds import ENDPOINT
 from tests.clouds.proxy import Proxy, proxy
 from tests.clouds.rigs import Rig
 
-MOST = 60  # calls that an order may take
+NEVER = 1000  # calls, more than an order takes
 
 Place = Callable[[Proxy, int, bool], int]
 
 
 @contextmanager
-def placing(rig: Rig) -> Iterator[Place]:
-    """place(proxy, call, carried_out) -> how the child ended that was killed in that call."""
+def placing(rig: Rig, whole: bool = False) -> Iterator[Place]:
+    """place(proxy, call, carried_out) -> how the child ended that was killed in that call.
+
+    `whole`: an order that is placed goes on to its report, and is given back.
+    """
     with subprocess.Popen(
         (sys.executable, "-m", "tests.clouds.killed", rig.provider),
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
@@ -41,7 +44,7 @@ def placing(rig: Rig) -> Iterator[Place]:
             return int(program.stdout.readline())  # type: ignore[union-attr]
 
         def place(between: Proxy, call: int, carried_out: bool) -> int:
-            pid = say(json.dumps({"address": between.address, "order": _wire(rig)}))
+            pid = say(json.dumps({"address": between.address, "order": _wire(rig), "whole": whole}))
             between.calls.clear()
             between.kill = (pid, call, carried_out)
             ended = say("go")
@@ -56,21 +59,30 @@ def _wire(rig: Rig) -> dict[str, Any]:
     return {key: list(each) if isinstance(each, tuple) else each for key, each in rig.usual.items()}
 
 
+def moments(calls: list[tuple[str, str]]) -> Iterator[tuple[int, bool]]:
+    """(call, whether it is carried out) to be killed at: what changes something, before and after, and some looks."""
+    for number, (method, _) in enumerate(calls, 1):
+        if method != "GET" or number % 5 == 0:
+            yield number, False
+            yield number, True
+
+
 @pytest.mark.timeout(240)
 def test_whatever_it_had_made_is_found_and_removed(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     left = {}
     with proxy(rig.address) as between, placing(rig) as place:
         monkeypatch.setenv(ENDPOINT, between.address)
-        call, carried_out = 0, True
-        while call < MOST:
-            call, carried_out = (call, True) if not carried_out else (call + 1, False)
-            ended = place(between, call, carried_out)
+
+        def emptied() -> list[str]:
             clouds.cloud(rig.provider, rig.usual["region"]).remove(None, lambda *_: None)
-            if rig.left():
-                left[call, carried_out] = rig.left()
-            if ended == 0:
-                break
-            assert ended == -signal.SIGKILL
+            return rig.left()
+
+        assert place(between, NEVER, True) == 0
+        calls = list(between.calls)
+        assert emptied() == []
+        for moment in moments(calls):
+            assert place(between, *moment) in (-signal.SIGKILL, 0)  # 0: it was quicker than the last time
+            if stays := emptied():
+                left[moment] = stays
     assert left == {}
-    assert ended == 0  # the last one was let through
-    assert call > 5
+    assert len(calls) > 5

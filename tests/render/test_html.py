@@ -277,4 +277,4 @@ def test_a_missing_package_is_said_in_one_sentence(monkeypatch: pytest.MonkeyPat
     monkeypatch.setitem(sys.modules, "jinja2", None)
     with pytest.raises(Failure, match="needs the package jinja2") as caught:
         html.render([report()])
-    assert caught.value.tip == "`pip install 'gpucheck[report]'`"
+    assert caught.value.tip == "`pip install jinja2 matplotlib seaborn`"

@@ -13,10 +13,10 @@ from dataclasses import asdict
 from typing import Any
 from xml.etree import ElementTree
 
+from gpucheck import extras
 from gpucheck.model import Failure
 from gpucheck.render.charts.chart import LIGHT, Chart, Palette
 
-NEEDS = "pip install 'gpucheck[report]'"
 SVG = "{http://www.w3.org/2000/svg}"
 LINK = "{http://www.w3.org/1999/xlink}href"
 FONT = "DejaVu Sans"  # comes with matplotlib, so every machine lays a chart out alike
@@ -62,7 +62,7 @@ def _matplotlib(palette: Palette) -> Iterator[None]:
         import matplotlib.style
         import seaborn  # type: ignore[import-untyped]  # noqa: F401
     except ImportError as error:
-        raise Failure(f"charts need matplotlib and seaborn: {error}", f"`{NEEDS}`") from error
+        raise Failure(f"charts need matplotlib and seaborn: {error}", extras.tip("report")) from error
     ours: dict[str, Any] = {
         "text.parse_math": False, "text.usetex": False, "svg.fonttype": "none", "svg.hashsalt": "gpucheck",
         "font.family": [FONT], "font.size": 10, "figure.constrained_layout.use": True,

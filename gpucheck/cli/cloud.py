@@ -1,0 +1,271 @@
+"""`gpucheck cloud`: rent a GPU instance, prove that training runs on its GPU, fetch the report, give it back."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gpucheck.cli import cloud_files
+from gpucheck.cli.cloud_options import Where, of_an_order
+from gpucheck.cli.examples import epilog
+from gpucheck.cli.manners import mannered
+from gpucheck.cli.options import a_format
+from gpucheck.cli.screen import complain, saying, show, write_whole
+from gpucheck.clouds import CLOUDS, Asked
+from gpucheck.model import Failure, Report
+
+if TYPE_CHECKING:
+    from gpucheck.clouds import Cloud, Machine, Resource
+    from gpucheck.ordering import Ordered
+    from gpucheck.renting import Home
+
+NOT_KNOWN = 3
+
+app = typer.Typer(
+    help="Rent a GPU instance, prove that training runs on its GPU, fetch the report, give it back.",
+    no_args_is_help=True, rich_markup_mode=None,
+)  # fmt: skip
+Name = Annotated[str, typer.Argument(help="The run's name, as `gpucheck cloud list` has it.", metavar="NAME")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it costs.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact request; send nothing that costs.")]
+Folder = Annotated[Path | None, typer.Option("--output", "-o", help="Also keep the reports here.", metavar="DIR")]
+Format = Annotated[str, typer.Option(help="How to print the report.", callback=a_format)]
+
+
+def verify(
+    asked: Asked, yes: Yes = False, dry_run: DryRun = False, output: Folder = None, format: Format = "terminal"
+) -> int:
+    """Rent, set up, prove, fetch the report, give back: whatever comes between, it is given back.
+
+    The exit code is the verdict's.
+    """
+    from gpucheck import renting
+    from gpucheck.ordering import ordered
+
+    what = ordered(asked)
+    account = _account(asked.provider, what.order.region)
+    if not _agreed(account, what, yes, dry_run):
+        return 0
+    with saying() as say, renting.rented(account, what.order, say, _returned) as machine:
+        home = renting.proven(account, machine, what.order.name, say)
+    return _judged(home, output, format)
+
+
+def create(
+    asked: Asked,
+    ssh: Annotated[bool, typer.Option("--ssh", help="Open port 22, to your address alone.")] = False,
+    ssh_from: Annotated[
+        str | None, typer.Option(help="That address. Default: as checkip.amazonaws.com sees it.", metavar="CIDR")
+    ] = None,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+) -> int:
+    """Rent an instance that sets itself up and proves itself, and leave it until its end of life."""
+    from gpucheck import renting
+    from gpucheck import ssh as door
+    from gpucheck.ordering import ordered
+
+    if ssh or ssh_from:
+        address, name = door.own_address(ssh_from), ordered(asked).order.name
+        asked = replace(asked, ssh_key=door.key(asked.provider, name), ssh_from=address)
+    what = ordered(asked)
+    account = _account(asked.provider, what.order.region)
+    if not _agreed(account, what, yes, dry_run):
+        return 0
+    with saying() as say:
+        machine = renting.made(account, what.order, say)
+    sys.stdout.write(_line(machine))
+    complain(
+        f"its report: `gpucheck cloud report {machine.provider} {machine.name}`",
+        f"give it back before its time: `gpucheck cloud destroy {machine.provider} {machine.name}`",
+    )
+    return 0
+
+
+def listing(
+    cloud: Annotated[str | None, typer.Argument(help="Default: all three.", metavar="[CLOUD]")] = None,
+) -> int:
+    """All that is ours, in all regions, by its tag: instances, and what was left beside them."""
+    failed = 0
+    for provider in _clouds(cloud):
+        try:
+            account = _account(provider)
+            machines = [machine for machine in account.machines() if machine.state != "gone"]
+            resources = account.resources()
+        except Failure as failure:  # one cloud that does not answer hides no other
+            complain(f"{provider}: not known: {failure}", failure.tip)
+            failed = NOT_KNOWN
+            continue
+        sys.stdout.writelines(_line(machine) for machine in machines)
+        sys.stdout.writelines(_resource(provider, each) for each in resources if each.kind != "instance")
+        if not machines and not resources:
+            sys.stdout.write(f"{provider}: nothing of gpucheck's\n")
+    return failed
+
+
+def report(cloud: Where, name: Name, output: Folder = None, format: Format = "terminal") -> int:
+    """The report of an instance that was made by `create`, as soon as it is there."""
+    from gpucheck import renting
+
+    account = _account(cloud)
+    machine = _machine(account, cloud, name)
+    with saying() as say:
+        home = renting.proven(account, machine, name, say)
+    return _judged(home, output, format)
+
+
+def ssh(
+    cloud: Where,
+    name: Name,
+    command: Annotated[list[str] | None, typer.Argument(help="What to run there.", metavar="[-- COMMAND...]")] = None,
+) -> int:
+    """Onto an instance that was made by `create --ssh`; its host key is the one that its console told."""
+    from gpucheck import consoles, rentals
+    from gpucheck import ssh as door
+
+    account = _account(cloud)
+    machine = _machine(account, cloud, name)
+    line = door.command(cloud, name, rentals.login(cloud), machine.address or "")
+    keys = consoles.read(account.console(machine), name).host_keys
+    if not keys:
+        raise Failure(f"the console of {name} has not told its host key yet", "wait a minute, and again", NOT_KNOWN)
+    door.pin(cloud, name, machine.address or "", keys)
+    sys.stdout.flush()
+    try:
+        os.execvp(line[0], (*line, *(command or ())))  # noqa: S606 - no shell is wanted
+    except FileNotFoundError as missing:
+        raise Failure("there is no ssh here", "install OpenSSH's client") from missing
+
+
+def destroy(
+    cloud: Annotated[str | None, typer.Argument(help="Default: all three.", metavar="[CLOUD]")] = None,
+    name: Annotated[str | None, typer.Argument(help="The run.", metavar="[NAME]")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Every run of gpucheck, in all regions.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> int:
+    """End and delete a run, or all: instances, disks, addresses, interfaces, groups. Nothing there is no error."""
+    from gpucheck import ssh as door
+
+    if (name is None) is not everything:
+        raise Failure(
+            "which run?", "`gpucheck cloud destroy CLOUD NAME`, or --all; `gpucheck cloud list` has the names"
+        )
+    failed = 0
+    for provider in _clouds(cloud):
+        try:
+            account = _account(provider)
+            found = account.resources(name)
+            sys.stdout.writelines(_resource(provider, each) for each in found)
+            if found and everything and not yes and not _confirmed(f"destroy these {len(found)}?"):
+                return 1
+            with saying() as say:
+                gone = account.remove(name, say)
+        except Failure as failure:
+            complain(f"{provider}: not known to be empty: {failure}", failure.tip)
+            failed = NOT_KNOWN
+            continue
+        for run in {each.name for each in gone if each.name} | ({name} if name else set()):
+            door.forget(provider, run)
+        sys.stdout.write(f"{provider}: {f'{len(gone)} gone' if gone else 'nothing was there'}\n")
+    return failed
+
+
+def _account(provider: str, region: str | None = None) -> Cloud:
+    from gpucheck import clouds
+
+    return clouds.cloud(provider, region)
+
+
+def _clouds(given: str | None) -> Iterator[str]:
+    if given is not None and given not in CLOUDS:
+        raise Failure(f"there is no cloud {given!r}", ", ".join(CLOUDS))
+    yield from (given,) if given else CLOUDS
+
+
+def _machine(account: Cloud, provider: str, name: str) -> Machine:
+    for machine in account.machines(name):
+        return machine
+    raise Failure(f"there is no {name} on {provider}", f"`gpucheck cloud list {provider}` has what there is")
+
+
+def _agreed(account: Cloud, what: Ordered, yes: bool, dry_run: bool) -> bool:
+    """The exact request and its price on stderr, and whether to go on. Raises Failure where nobody can be asked."""
+    from gpucheck import renting
+    from gpucheck.render.request import shown
+
+    there = renting.living(account, what.order.name)
+    if there:
+        complain(f"{there.name} is there already and is used again", None)
+    else:
+        zone = next(iter(account.zones(what.order)), None)
+        (sys.stdout if dry_run else sys.stderr).write(shown(account.request(what.order, zone or None)))
+    complain(what.price, None)
+    if dry_run:
+        return False
+    if not yes and not _confirmed("rent it?"):
+        raise Failure("nothing was rented", "`--yes` asks nothing")
+    return True
+
+
+def _confirmed(question: str) -> bool:
+    """Raises Failure where there is no terminal to ask on."""
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise Failure("there is no terminal to ask on", "`--yes` asks nothing; `--dry-run` shows what would be sent")
+    with suppress(typer.Abort):
+        return typer.confirm(question, err=True)
+    return False
+
+
+def _judged(home: Home, output: Path | None, format: str) -> int:
+    """Keep the reports, print the last, and its exit code; 3 where the one that answers did not come."""
+    from gpucheck import renting, reports
+
+    found: dict[str, Report] = {}
+    for name, data in home.console.reports.items():
+        found[name] = reports.of_bytes(data, f"the report {name} of {home.machine.name}")
+        if output:
+            output.mkdir(parents=True, exist_ok=True)
+            write_whole(output / f"{name}.json", data)
+    missing = renting.complaint(home)
+    last = next((found[name] for name in ("verify", "doctor") if name in found), None)
+    code = show(last, format, strict=False) if last else NOT_KNOWN
+    if missing:
+        complain(*missing)
+        return NOT_KNOWN
+    return code
+
+
+def _returned(gone: Sequence[Resource]) -> None:
+    complain(f"given back: {', '.join(f'{each.kind} {each.id}' for each in gone) or 'nothing was there'}", None)
+
+
+def _line(machine: Machine) -> str:
+    spot = " spot" if machine.spot else ""
+    ends = f"ends itself at {machine.expires:%H:%M} UTC" if machine.expires else "of unknown end"
+    where = machine.zone or machine.region
+    return (
+        f"{machine.provider}  {machine.name}  {machine.instance_type}{spot}  {where}  {machine.state}  "
+        f"{machine.address or '-'}  {ends}\n"
+    )
+
+
+def _resource(provider: str, each: Resource) -> str:
+    return f"{provider}  {each.name or '-'}  {each.kind}  {each.id}  {each.region}\n"
+
+
+app.command(epilog=epilog("cloud verify"))(mannered(of_an_order(verify)))
+app.command(epilog=epilog("cloud create"))(mannered(of_an_order(create)))
+app.command("list", epilog=epilog("cloud list"))(mannered(listing))
+app.command(epilog=epilog("cloud report"))(mannered(report))
+app.command(epilog=epilog("cloud ssh"))(mannered(ssh))
+app.command(epilog=epilog("cloud destroy"))(mannered(destroy))
+app.command(epilog=epilog("cloud offers"))(mannered(cloud_files.offers))
+app.command(epilog=epilog("cloud init"))(mannered(cloud_files.init))
+app.command(epilog=epilog("cloud render"))(mannered(of_an_order(cloud_files.render)))
