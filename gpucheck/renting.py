@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -18,6 +18,7 @@ from gpucheck.consoles import Console
 from gpucheck.model import Failure, Say
 
 NOT_KNOWN = 3
+ANSWERS = "verify"  # the report that says whether training runs on the GPU
 POLL = 10.0  # seconds between two looks at an instance; its console is posted about as often
 STARTING = 900.0  # seconds that an instance may take to be running
 GRACE = 180.0  # seconds after its end in which a cloud may still post the last of a console
@@ -31,25 +32,69 @@ class Home:
     console: Console
 
 
+class Taken(Refused):
+    """The name is another's: nothing that is there is ours to give back."""
+
+
 @contextmanager
 def rented(cloud: Cloud, order: Order, say: Say, told: Callable[[Sequence[Resource]], None]) -> Iterator[Machine]:
     """A running instance; at the end of the block, however that comes, nothing of it is left. Raises Refused."""
+    say, ours = _heard_or_not(say), True
+    before: BaseException | None = None
     try:
         yield running(cloud, placed(cloud, order, say), say)
+    except Taken:
+        ours = False
+        raise
+    except BaseException as error:
+        before = error
+        raise
     finally:
-        say(f"giving {order.name} back", None)
-        told(cloud.remove(order.name, say))
+        if ours:
+            say(f"giving {order.name} back", None)
+            told(_returned(cloud, order.name, say, before))
 
 
 def made(cloud: Cloud, order: Order, say: Say) -> Machine:
     """A running instance that stays; what was begun and did not come to that is given back."""
-    there = living(cloud, order.name)
+    there, say = living(cloud, order.name), _heard_or_not(say)
     try:
         return running(cloud, placed(cloud, order, say), say)
-    except BaseException:
-        if there is None:
-            cloud.remove(order.name, say)
+    except Taken:
         raise
+    except BaseException as error:
+        if there is None:
+            _returned(cloud, order.name, say, error)
+        raise
+
+
+def _returned(cloud: Cloud, name: str, say: Say, before: BaseException | None) -> Sequence[Resource]:
+    """What was given back. Raises Failure, which also tells what went wrong `before`, where it may be there still."""
+    by_hand = f"`gpucheck cloud destroy {cloud.provider} {name}`"
+    try:
+        try:
+            return cloud.remove(name, say)
+        except Exception:
+            raise
+        except BaseException:  # the signal that ends this process, and the only one that comes through: once more
+            cloud.remove(name, say)
+            raise
+    except Failure as no:
+        first = f"{before}; and then " if isinstance(before, Failure) else ""
+        raise Failure(f"{first}{name} may still be there, and cost: {no}", f"{by_hand}; {no.tip}", NOT_KNOWN) from no
+    except Exception as bug:
+        bug.add_note(f"{name} may still be there, and cost: {by_hand}")
+        raise
+
+
+def _heard_or_not(say: Say) -> Say:
+    """A reader who went away (`| tee`, a closed terminal) keeps nothing from being given back."""
+
+    def heard(line: str, share: float | None) -> None:
+        with suppress(OSError):
+            say(line, share)
+
+    return heard
 
 
 def placed(cloud: Cloud, order: Order, say: Say) -> Machine:
@@ -84,16 +129,17 @@ def living(cloud: Cloud, name: str) -> Machine | None:
     return next((each for each in cloud.machines(name) if each.state not in ("stopping", "stopped", "gone")), None)
 
 
-def _same(there: Machine, order: Order) -> Machine:
-    """The one that an earlier run of the same order made. Raises Refused where it is another's or of another kind."""
+def same(there: Machine, order: Order) -> Machine:
+    """The one that an earlier run of the same order made. Raises Taken where it is another's or of another kind."""
     for what, has, wants in (
-        ("type", there.instance_type, order.instance_type), ("region", there.region, order.region),
-        ("owner", there.owner, order.owner),
+        ("owner", there.owner, order.owner), ("type", there.instance_type, order.instance_type),
+        ("region", there.region, order.region),
     ):  # fmt: skip
         if has != wants:
-            raise Refused(
+            back = f", or give it back: `gpucheck cloud destroy {there.provider} {order.name}`"
+            raise Taken(
                 "name", f"there is a {order.name} already, and its {what} is {has}, not {wants}",
-                f"another --name, or give it back: `gpucheck cloud destroy {there.provider} {order.name}`",
+                "another --name" + (back if what != "owner" else ""),
             )  # fmt: skip
     return there
 
@@ -108,7 +154,7 @@ def running(cloud: Cloud, machine: Machine, say: Say, seconds: float = STARTING)
                 f"{machine.id} was not running after {seconds:.0f} s", "try again, or another --region", NOT_KNOWN
             )
         pause()
-        machine = next(iter(cloud.machines(machine.name)), machine)
+        machine = _again(cloud, machine) or machine
     if machine.state != "running":
         raise Refused("stock", f"{machine.id} ended before it ran{_why(machine)}", "try again, or without --spot")
     return machine
@@ -124,8 +170,7 @@ def proven(cloud: Cloud, machine: Machine, run: str, say: Say) -> Home:
         console = consoles.read(cloud.console(machine), run)
         if console.whole:
             return Home(machine=machine, console=console)
-        now = next(iter(cloud.machines(machine.name)), None)
-        machine = now or replace(machine, state="gone")
+        machine = _again(cloud, machine) or replace(machine, state="gone")
         if console.done is not None or machine.state in ("stopping", "stopped", "gone"):
             quiet = quiet or time.monotonic()
             if machine.state == "gone" or time.monotonic() - quiet > pace(GRACE):
@@ -136,11 +181,19 @@ def proven(cloud: Cloud, machine: Machine, run: str, say: Say) -> Home:
         pause()
 
 
+def _again(cloud: Cloud, machine: Machine) -> Machine | None:
+    """As it is now; an earlier one of its name, of which a cloud tells for an hour, is another."""
+    return next((each for each in cloud.machines(machine.name) if each.id == machine.id), None)
+
+
 def complaint(home: Home) -> tuple[str, str] | None:
     """What went wrong between the boot and the report, in a sentence and a tip; None where all came home."""
     console, machine = home.console, home.machine
     if console.failed:
         return f"the first boot failed at {console.failed}", _tail(console) or "its console says no more"
+    if console.done is not None and ANSWERS not in console.reports and ANSWERS not in console.torn:
+        codes = ", ".join(f"{step} ended with {code}" for step, code in console.done.items())
+        return f"{machine.name} made no report of {ANSWERS}: {codes or 'no step was run'}", _notes(console)
     if console.whole:
         return None
     if machine.ended:
@@ -149,6 +202,10 @@ def complaint(home: Home) -> tuple[str, str] | None:
         return f"{machine.name} ended before its report came{_why(machine)}", _tail(console) or "a longer --minutes"
     torn = f"the report came torn ({', '.join(console.torn)})" if console.torn else "no report came"
     return f"{torn} before {machine.name} reached its end of life", _tail(console) or "a longer --minutes"
+
+
+def _notes(console: Console) -> str:
+    return "; ".join(console.notes[-3:]) or _tail(console) or "its console says no more"
 
 
 def _tail(console: Console) -> str:

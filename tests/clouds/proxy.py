@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import urlsplit
 
 HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
@@ -19,9 +21,10 @@ class Proxy(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, upstream: str) -> None:
+    def __init__(self, upstream: str, routes: Mapping[str, str]) -> None:
         super().__init__(("127.0.0.1", 0), _Forward)
         self.upstream = urlsplit(upstream)
+        self.routes = {start: urlsplit(address) for start, address in routes.items()}
         self.calls: list[tuple[str, str]] = []
         self.kill: tuple[int, int, bool] | None = None  # pid, call, whether the emulator carries that call out
         self.lock = threading.Lock()
@@ -29,6 +32,10 @@ class Proxy(ThreadingHTTPServer):
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, *given: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):  # it comes of a client that was killed
+            super().handle_error(*given)
 
     def counted(self, method: str, path: str) -> tuple[int, bool] | None:
         """(pid to kill, whether to carry this call out first), or None: go on."""
@@ -47,14 +54,20 @@ class _Forward(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         pass
 
+    def _kill(self, pid: int) -> None:
+        with suppress(ProcessLookupError):  # another call of it, at the same time, was quicker
+            os.kill(pid, signal.SIGKILL)
+        self.close_connection = True
+
     def _forward(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         kill = self.server.counted(self.command, self.path)
         if kill and not kill[1]:
-            os.kill(kill[0], signal.SIGKILL)
-            self.close_connection = True
+            self._kill(kill[0])
             return
-        upstream = HTTPConnection(self.server.upstream.hostname or "", self.server.upstream.port, timeout=60)
+        routes = (to for start, to in self.server.routes.items() if self.path.startswith(start))
+        to = next(routes, self.server.upstream)
+        upstream = HTTPConnection(to.hostname or "", to.port, timeout=60)
         try:
             headers = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
             upstream.request(self.command, self.path, body=body or None, headers=headers)
@@ -63,8 +76,7 @@ class _Forward(BaseHTTPRequestHandler):
         finally:
             upstream.close()
         if kill:
-            os.kill(kill[0], signal.SIGKILL)
-            self.close_connection = True
+            self._kill(kill[0])
             return
         self.send_response_only(answer.status, answer.reason)
         for name, value in answer.getheaders():
@@ -79,8 +91,9 @@ class _Forward(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def proxy(upstream: str) -> Iterator[Proxy]:
-    server = Proxy(upstream)
+def proxy(upstream: str, **routes: str) -> Iterator[Proxy]:
+    """`routes`: where else what begins so goes, by the start of its path."""
+    server = Proxy(upstream, {f"/{start}": to for start, to in routes.items()})
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from gpucheck import codec, compat, engine, keeping, verification
@@ -55,12 +56,13 @@ def _facts(machine: str) -> Facts:
     return engine.collect(PROBES, Recorded.load(TESTS / "machines" / machine / "recording.json"))
 
 
-def typed(folder: Path, line: str) -> subprocess.CompletedProcess[str]:
+def typed(folder: Path, line: str, more: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """stdout and stderr in one, as on a terminal."""
     environment = {
         "PATH": f"{folder}/bin:{os.environ['PATH']}", "HOME": str(folder), "LC_ALL": "C.UTF-8",
         "MPLCONFIGDIR": os.environ.get("MPLCONFIGDIR", str(Path.home() / ".cache" / "matplotlib")),
         "PYTHONWARNINGS": "error", "GITHUB_STEP_SUMMARY": str(folder / "summary.md"),
+        **(more or {}),
     }  # fmt: skip
     return subprocess.run(
         ["bash", "-c", line], cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
