@@ -1,7 +1,8 @@
 """A program: `python -m tests.clouds.killed PROVIDER`. It places orders, each in a child that is there to be killed.
 
-A line on stdin is {"address": ..., "order": ...}. It answers with the child's number, waits for a line, lets the child
-go on, and answers with how it ended: its exit code, or minus the signal. The SDK is imported once, before all of them.
+A line on stdin is {"address": ..., "order": ..., "whole": ...}: a whole one goes on to its report and is given back. It
+answers with the child's number, waits for a line, lets the child go on, and answers with how it ended: its exit code,
+or minus the signal. The SDK is imported once, before all of them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from gpucheck import clouds, renting
-from gpucheck.clouds import ENDPOINT, Order
+from gpucheck.clouds import ENDPOINT, Cloud, Order
 
 SDK = {"aws": ("boto3",), "gcp": ("google.cloud.compute_v1",), "azure": ("azure.mgmt.compute", "azure.mgmt.network",
        "azure.mgmt.resource", "azure.identity")}  # fmt: skip
@@ -28,6 +29,18 @@ def order(**given: Any) -> Order:
     return Order(**usual | given)
 
 
+def rent(account: Cloud, what: Order, whole: bool) -> None:
+    if not whole:
+        renting.placed(account, what, quiet)
+        return
+    with renting.rented(account, what, quiet, quiet) as machine:  # as `gpucheck cloud verify` does
+        renting.proven(account, machine, what.name, quiet)
+
+
+def quiet(*_: object) -> None:
+    pass
+
+
 def main() -> None:
     provider = sys.argv[1]
     for module in SDK[provider]:
@@ -39,8 +52,7 @@ def main() -> None:
         if pid == 0:
             os.read(waits, 1)
             os.environ[ENDPOINT] = asked["address"]
-            what = order(**asked["order"])
-            renting.placed(clouds.cloud(provider, what.region), what, lambda *_: None)
+            rent(clouds.cloud(provider, asked["order"]["region"]), order(**asked["order"]), asked["whole"])
             os._exit(0)
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()

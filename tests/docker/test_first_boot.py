@@ -1,4 +1,7 @@
-"""The first boot, carried out by a real cloud-init: what it prints comes home, and a second boot changes nothing."""
+"""The first boot, carried out by a real cloud-init: what it prints comes home, and a second boot changes nothing.
+
+The user-data goes the way of an instance: rented from moto by boto3, and read back from there, as the console is.
+"""
 
 from __future__ import annotations
 
@@ -7,24 +10,39 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from gpucheck import consoles, userdata
+from gpucheck import consoles, renting, userdata
 from gpucheck.userdata import Setup
+from tests.clouds import rigs
+from tests.clouds.emulators.aws import Emulator, aws_emulator
 from tests.docker import first_boot
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
+__all__ = ["aws_emulator"]
 pytestmark = pytest.mark.docker
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1c0RZt8m2xV0d0c5Vw3d0u1w0b1YJ9l8mYzqgq7Q8a somebody@somewhere"
 
 
+def quiet(*_: object) -> None:
+    pass
+
+
 @pytest.mark.timeout(600)
-def test_the_report_comes_over_the_console_and_a_second_boot_changes_nothing(engine: DockerClient, base: str) -> None:
+def test_the_report_comes_over_the_console_and_a_second_boot_changes_nothing(
+    engine: DockerClient, base: str, aws_emulator: Emulator
+) -> None:
     setup = Setup(
         distribution="debian-12", package=first_boot.PACKAGE, minutes=60, run="r-1", steps=("doctor",), ssh_key=KEY
     )
-    with first_boot.machine(engine, base, userdata.render(setup)) as machine:
-        console = consoles.read(machine.boot(), "r-1")
+    rig = rigs.aws(aws_emulator)
+    account, order = rig.account(), rig.order(name="r-1", user_data=userdata.render(setup), ssh_key=KEY)
+    rented = renting.running(account, renting.placed(account, order, quiet), quiet)
+    with first_boot.machine(engine, base, rig.user_data("r-1")) as machine:
+        rig.set_console("r-1", machine.boot())
+        home = renting.proven(account, rented, "r-1", quiet)
+        assert "no report of verify: doctor ended with 1" in str(renting.complaint(home))
+        console = home.console
         assert console.failed is None, machine.run("tail -n 40 /var/lib/gpucheck/log/*")
         assert console.steps == ("docker", "toolkit", "gpucheck", "doctor")
         assert console.whole
