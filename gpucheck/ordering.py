@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import getpass
+import hashlib
+import os
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,11 +16,12 @@ from gpucheck.rentals import Offer
 from gpucheck.targets import Target
 from gpucheck.userdata import Setup
 
-MINUTES = range(10, 24 * 60 + 1)
+MINUTES = range(10, 23 * 60 + 1)  # less than a day: the end that Azure keeps is a time of the day, and no date
 PACKAGE = "GPUCHECK_PACKAGE"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}[a-z0-9]")
 REGIONS = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}  # those that prices are listed for
 
+LONGEST = 31  # characters of a name
 POWERS_OFF = ("aws",)  # where an instance that powers itself off is ended by that; the others' own clock ends theirs
 
 
@@ -42,14 +45,17 @@ class Ordered:
         return f"{offer.name}: {listed}{other}{spot}; at most {offer.usd * hours:.2f} until it ends itself"
 
 
-def ordered(asked: Asked) -> Ordered:
-    """Raises Failure for what does not go together, before anything is asked of a cloud."""
+def ordered(asked: Asked, timer: bool = False) -> Ordered:
+    """Raises Failure for what does not go together, before anything is asked of a cloud.
+
+    `timer`: the user-data itself ends the machine, on every cloud.
+    """
     if asked.minutes not in MINUTES:
         raise Failure(f"{asked.minutes} minutes to live are too few or too many", f"{MINUTES[0]} to {MINUTES[-1]}")
     offer = _offer(asked)
     image = rentals.image(asked.provider, asked.image, offer.instance_type)
     family = rentals.family_of(asked.provider, offer.instance_type)
-    name, owner = asked.name or _usual_name(offer.name), _slug(getpass.getuser(), 63)
+    name, owner = asked.name or _usual_name(offer.name, asked.framework), _slug(_user(), 63)
     if not NAME.fullmatch(name):
         raise Failure(f"{name!r} cannot be a name", "at most 31 of a-z, 0-9 and -, a letter first, no - at the end")
     setup = Setup(
@@ -58,7 +64,7 @@ def ordered(asked: Asked) -> Ordered:
         driver=None if image.driver else str(family.branch),
         open_module=family.open_module,
         provider=asked.provider,
-        minutes=asked.minutes if asked.provider in POWERS_OFF else None,
+        minutes=asked.minutes if timer or asked.provider in POWERS_OFF else None,
         run=name,
         framework=asked.framework,
         ssh_key=asked.ssh_key,
@@ -116,9 +122,24 @@ def _offer(asked: Asked) -> Offer:
     return found[0]
 
 
-def _usual_name(instance_type: str) -> str:
-    """The same for the same person and type, so that a second run finds what the first one left."""
-    return _slug(f"{_slug(getpass.getuser(), 12)}-{instance_type}", 31)
+def _usual_name(instance_type: str, framework: str) -> str:
+    """The same for the same person, type and framework, so that a second run finds what the first one left; each run of
+    GitHub's CI has its own.
+    """
+    other = "" if framework == "tensorflow" else f"-{framework}"
+    name = _slug(f"{_slug(_user(), 12)}-{instance_type}{other}", 80)
+    whole = name + os.environ.get("GITHUB_RUN_ID", "")
+    if whole == name and len(name) <= LONGEST:
+        return name
+    return f"{name[: LONGEST - 7].strip('-')}-{hashlib.sha256(whole.encode()).hexdigest()[:6]}"
+
+
+def _user() -> str:
+    """A container's user may have no name."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
 
 
 def _slug(text: str, longest: int) -> str:

@@ -38,7 +38,7 @@ class Taken(Refused):
 
 @contextmanager
 def rented(cloud: Cloud, order: Order, say: Say, told: Callable[[Sequence[Resource]], None]) -> Iterator[Machine]:
-    """A running instance; at the end of the block, however that comes, nothing of it is left. Raises Refused."""
+    """A running instance; at the end of the block, however that comes, nothing of it is left. Raises Failure."""
     say, ours = _heard_or_not(say), True
     before: BaseException | None = None
     try:
@@ -100,7 +100,7 @@ def _heard_or_not(say: Say) -> Say:
 def placed(cloud: Cloud, order: Order, say: Say) -> Machine:
     """An instance in the first zone that has one, or the one of this name that is there. Raises Refused."""
     if there := living(cloud, order.name):
-        return cloud.create(order, _same(there, order).zone, say)  # what it was cut off at is made up for
+        return cloud.create(order, same(there, order).zone, say)  # what it was cut off at is made up for
     refusals: dict[str, Refused] = {}
     zones = cloud.zones(order)
     for zone in zones:
@@ -151,12 +151,16 @@ def running(cloud: Cloud, machine: Machine, say: Say, seconds: float = STARTING)
         say(f"{machine.id} is starting", None)
         if time.monotonic() > until:
             raise Failure(
-                f"{machine.id} was not running after {seconds:.0f} s", "try again, or another --region", NOT_KNOWN
+                f"{machine.name} ({machine.id}) was not running after {seconds:.0f} s",
+                "try again, or another --region",
+                NOT_KNOWN,
             )
         pause()
         machine = _again(cloud, machine) or machine
     if machine.state != "running":
-        raise Refused("stock", f"{machine.id} ended before it ran{_why(machine)}", "try again, or without --spot")
+        raise Refused(
+            "stock", f"{machine.name} ({machine.id}) ended before it ran{_why(machine)}", "try again, or without --spot"
+        )
     return machine
 
 
@@ -183,7 +187,7 @@ def proven(cloud: Cloud, machine: Machine, run: str, say: Say) -> Home:
 
 def _again(cloud: Cloud, machine: Machine) -> Machine | None:
     """As it is now; an earlier one of its name, of which a cloud tells for an hour, is another."""
-    return next((each for each in cloud.machines(machine.name) if each.id == machine.id), None)
+    return next((each for each in cloud.machines(machine.name) if each.id.lower() == machine.id.lower()), None)
 
 
 def complaint(home: Home) -> tuple[str, str] | None:
@@ -196,7 +200,7 @@ def complaint(home: Home) -> tuple[str, str] | None:
         return f"{machine.name} made no report of {ANSWERS}: {codes or 'no step was run'}", _notes(console)
     if console.whole:
         return None
-    if machine.ended:
+    if machine.ended and machine.spot:
         return f"{machine.name} was taken away{_why(machine)}", "run it again, or without --spot"
     if machine.state != "running":
         return f"{machine.name} ended before its report came{_why(machine)}", _tail(console) or "a longer --minutes"
@@ -213,7 +217,7 @@ def _tail(console: Console) -> str:
 
 
 def _why(machine: Machine) -> str:
-    return f": {machine.ended}" if machine.ended else ""
+    return f": {consoles.clean(machine.ended)}" if machine.ended else ""
 
 
 def pace(seconds: float) -> float:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -41,6 +42,16 @@ def key(provider: str, name: str) -> str:
                 f"ssh-keygen made no key in {private.parent}", "is there space, and may you write?"
             ) from error
     return private.with_suffix(".pub").read_text().strip()
+
+
+def keep_login(provider: str, name: str, login: str) -> None:
+    """The user of the image that it was made of."""
+    (folder(provider, name) / "login").write_text(login)
+
+
+def login(provider: str, name: str) -> str | None:
+    file = folder(provider, name) / "login"
+    return file.read_text() if file.exists() else None
 
 
 def own_address(given: str | None) -> str:
@@ -83,4 +94,7 @@ def command(provider: str, name: str, login: str, address: str) -> tuple[str, ..
 
 
 def forget(provider: str, name: str) -> None:
+    """A name may be the value of somebody's tag: what could lead out of our folder is no name of a run."""
+    if not re.fullmatch(r"[a-z0-9-]+", name):
+        return
     shutil.rmtree(folder(provider, name), ignore_errors=True)

@@ -26,7 +26,9 @@ LARGEST = 16_384  # bytes that AWS takes; GCP takes 256 KiB and Azure 64
 SCRIPT = "/var/lib/cloud/scripts/per-boot/gpucheck"
 SETTINGS = "/etc/gpucheck/first-boot.env"
 RUN = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+PACKAGE = re.compile(r"[\x21-\x2c\x2e-\x7e][\x20-\x7e]{0,400}")  # no dash first: pip would take it for an option
 FRAMEWORK = re.compile(r"[a-z]+(==[0-9][0-9a-z.]*)?")
+SIGNED = re.compile(r"[?&][\w-]*(sig|signature|token|secret|password|credential|key)=", re.I)  # a presigned address
 SSH_KEY = re.compile(r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+|sk-[a-z0-9@.-]+) [A-Za-z0-9+/]+=*( [^\n]{0,200})?")
 
 
@@ -95,14 +97,14 @@ def _check(setup: Setup) -> None:
         ("driver branch", setup.driver, re.compile(r"\d{3}"), "three digits, as in 580"),
         ("cloud", setup.provider, re.compile("aws|gcp|azure"), "aws, gcp or azure"),
         ("framework", setup.framework, FRAMEWORK, "a name, or name==version"),
-        ("package", setup.package, re.compile(r"[\x21-\x7e][\x20-\x7e]{0,400}"), "one requirement, as pip takes it"),
+        ("package", setup.package, PACKAGE, "one requirement, as pip takes it"),
         ("SSH public key", setup.ssh_key and setup.ssh_key.strip(), SSH_KEY, "the one line of a .pub file"),
     ):
         if value is not None and not pattern.fullmatch(value):
             raise Failure(f"{value.splitlines()[0][:60] if value else ''!r} is no {what}", tip)
-    if re.search(r"://[^/\s]*@", setup.package):
+    if re.search(r"://[^/\s]*@", setup.package) or SIGNED.search(setup.package):
         raise Failure(
-            "the package's address holds a user name or a password, and user-data is no place for a secret",
+            "the package's address holds a user name, a password or a token, and user-data is no place for a secret",
             "an address that anybody may read, or an image that has the credentials",
         )
 

@@ -7,18 +7,20 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gpucheck.cli import cloud_files
-from gpucheck.cli.cloud_options import Where, of_an_order
+from gpucheck.cli.cloud_options import Where, a_name, of_an_order
 from gpucheck.cli.examples import epilog
 from gpucheck.cli.manners import mannered
 from gpucheck.cli.options import a_format
-from gpucheck.cli.screen import complain, saying, show, write_whole
+from gpucheck.cli.screen import complain, manners, saying, show, write_whole
 from gpucheck.clouds import CLOUDS, Asked
+from gpucheck.consoles import clean
 from gpucheck.model import Failure, Report
 
 if TYPE_CHECKING:
@@ -32,7 +34,9 @@ app = typer.Typer(
     help="Rent a GPU instance, prove that training runs on its GPU, fetch the report, give it back.",
     no_args_is_help=True, rich_markup_mode=None,
 )  # fmt: skip
-Name = Annotated[str, typer.Argument(help="The run's name, as `gpucheck cloud list` has it.", metavar="NAME")]
+Name = Annotated[
+    str, typer.Argument(help="The run's name, as `gpucheck cloud list` has it.", metavar="NAME", callback=a_name)
+]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask before it costs.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the exact request; send nothing that costs.")]
 Folder = Annotated[Path | None, typer.Option("--output", "-o", help="Also keep the reports here.", metavar="DIR")]
@@ -50,12 +54,21 @@ def verify(
     from gpucheck.ordering import ordered
 
     what = ordered(asked)
+    _writable(output)
     account = _account(asked.provider, what.order.region)
     if not _agreed(account, what, yes, dry_run):
         return 0
-    with saying() as say, renting.rented(account, what.order, say, _returned) as machine:
-        home = renting.proven(account, machine, what.order.name, say)
-    return _judged(home, output, format)
+    if not yes:
+        what = ordered(asked)  # its time begins as it is agreed to, not as it was asked
+    home: Home | None = None
+    try:
+        with saying() as say, renting.rented(account, what.order, say, _returned) as machine:
+            home = renting.proven(account, machine, what.order.name, say)
+    except Failure:
+        if home:  # it could not be given back, and what it proved is here
+            _judged(home, output, format, asked.framework)
+        raise
+    return _judged(home, output, format, asked.framework)
 
 
 def create(
@@ -79,6 +92,10 @@ def create(
     account = _account(asked.provider, what.order.region)
     if not _agreed(account, what, yes, dry_run):
         return 0
+    if not yes:
+        what = ordered(asked)  # its time begins as it is agreed to, not as it was asked
+    if asked.ssh_key:
+        door.keep_login(asked.provider, what.order.name, what.login)
     with saying() as say:
         machine = renting.made(account, what.order, say)
     sys.stdout.write(_line(machine))
@@ -105,6 +122,8 @@ def listing(
             continue
         sys.stdout.writelines(_line(machine) for machine in machines)
         sys.stdout.writelines(_resource(provider, each) for each in resources if each.kind != "instance")
+        if any(each.kind == "unknown" for each in resources):
+            failed = NOT_KNOWN
         if not machines and not resources:
             sys.stdout.write(f"{provider}: nothing of gpucheck's\n")
     return failed
@@ -114,6 +133,7 @@ def report(cloud: Where, name: Name, output: Folder = None, format: Format = "te
     """The report of an instance that was made by `create`, as soon as it is there."""
     from gpucheck import renting
 
+    _writable(output)
     account = _account(cloud)
     machine = _machine(account, cloud, name)
     with saying() as say:
@@ -132,11 +152,13 @@ def ssh(
 
     account = _account(cloud)
     machine = _machine(account, cloud, name)
-    line = door.command(cloud, name, rentals.login(cloud), machine.address or "")
+    if not machine.address:
+        raise Failure(f"{name} is {machine.state} and has no address", "wait a minute, and again", NOT_KNOWN)
+    line = door.command(cloud, name, door.login(cloud, name) or rentals.login(cloud), machine.address)
     keys = consoles.read(account.console(machine), name).host_keys
     if not keys:
         raise Failure(f"the console of {name} has not told its host key yet", "wait a minute, and again", NOT_KNOWN)
-    door.pin(cloud, name, machine.address or "", keys)
+    door.pin(cloud, name, machine.address, keys)
     sys.stdout.flush()
     try:
         os.execvp(line[0], (*line, *(command or ())))  # noqa: S606 - no shell is wanted
@@ -146,7 +168,7 @@ def ssh(
 
 def destroy(
     cloud: Annotated[str | None, typer.Argument(help="Default: all three.", metavar="[CLOUD]")] = None,
-    name: Annotated[str | None, typer.Argument(help="The run.", metavar="[NAME]")] = None,
+    name: Annotated[str | None, typer.Argument(help="The run.", metavar="[NAME]", callback=a_name)] = None,
     everything: Annotated[bool, typer.Option("--all", help="Every run of gpucheck, in all regions.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> int:
@@ -202,11 +224,13 @@ def _agreed(account: Cloud, what: Ordered, yes: bool, dry_run: bool) -> bool:
 
     there = renting.living(account, what.order.name)
     if there:
+        renting.same(there, what.order)
         complain(f"{there.name} is there already and is used again", None)
-    else:
+    elif dry_run or not yes or manners.detail == "verbose":
         zone = next(iter(account.zones(what.order)), None)
         (sys.stdout if dry_run else sys.stderr).write(shown(account.request(what.order, zone or None)))
-    complain(what.price, None)
+    if manners.detail != "quiet":
+        complain(what.price, None)
     if dry_run:
         return False
     if not yes and not _confirmed("rent it?"):
@@ -223,23 +247,60 @@ def _confirmed(question: str) -> bool:
     return False
 
 
-def _judged(home: Home, output: Path | None, format: str) -> int:
-    """Keep the reports, print the last, and its exit code; 3 where the one that answers did not come."""
+def _judged(home: Home, output: Path | None, format: str, framework: str | None = None) -> int:
+    """Print the last report, keep them all, and the exit code: 3 where the one that answers did not come.
+
+    `framework`: the one that was asked for, where one was.
+    """
     from gpucheck import renting, reports
 
     found: dict[str, Report] = {}
     for name, data in home.console.reports.items():
-        found[name] = reports.of_bytes(data, f"the report {name} of {home.machine.name}")
-        if output:
-            output.mkdir(parents=True, exist_ok=True)
-            write_whole(output / f"{name}.json", data)
+        try:
+            report = reports.of_bytes(data, f"the report {name} of {home.machine.name}")
+        except Failure as torn:
+            complain(str(torn), None)
+            continue
+        if report.command == name:
+            found[name] = report
     missing = renting.complaint(home)
-    last = next((found[name] for name in ("verify", "doctor") if name in found), None)
+    last = next((found[name] for name in (renting.ANSWERS, "doctor") if name in found), None)
     code = show(last, format, strict=False) if last else NOT_KNOWN
+    if output:
+        for name, data in home.console.reports.items():
+            write_whole(output / f"{name}.json", data)
     if missing:
         complain(*missing)
+    if missing or renting.ANSWERS not in found:
+        return NOT_KNOWN
+    if (proven := _framework(found[renting.ANSWERS])) and framework and proven != framework.partition("==")[0]:
+        complain(
+            f"{home.machine.name} proved {proven}, not {framework}: it was there already, set up for that",
+            f"another --name, or `gpucheck cloud destroy {home.machine.provider} {home.machine.name}` first",
+        )
         return NOT_KNOWN
     return code
+
+
+def _framework(report: Report) -> str | None:
+    """What it was asked to train with; None where it does not say."""
+    from gpucheck.facts import Request
+
+    asked = report.facts.known.get(Request)
+    words = asked.command if asked else ()
+    return next((value.partition("==")[0] for word, value in pairwise(words) if word == "--framework"), None)
+
+
+def _writable(output: Path | None) -> None:
+    """Raises Failure for a folder that could not be written to, before anything costs."""
+    if output is None:
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"{output} cannot be a folder for the reports: {error.strerror}", "another --output") from error
+    if not os.access(output, os.W_OK | os.X_OK):
+        raise Failure(f"nothing may be written to {output}", "another --output")
 
 
 def _returned(gone: Sequence[Resource]) -> None:
@@ -250,14 +311,15 @@ def _line(machine: Machine) -> str:
     spot = " spot" if machine.spot else ""
     ends = f"ends itself at {machine.expires:%H:%M} UTC" if machine.expires else "of unknown end"
     where = machine.zone or machine.region
-    return (
+    words = (
         f"{machine.provider}  {machine.name}  {machine.instance_type}{spot}  {where}  {machine.state}  "
-        f"{machine.address or '-'}  {ends}\n"
+        f"{machine.address or '-'}  {ends}"
     )
+    return f"{clean(words)}\n"
 
 
 def _resource(provider: str, each: Resource) -> str:
-    return f"{provider}  {each.name or '-'}  {each.kind}  {each.id}  {each.region}\n"
+    return clean(f"{provider}  {each.name or '-'}  {each.kind}  {each.id}  {each.region}") + "\n"
 
 
 app.command(epilog=epilog("cloud verify"))(mannered(of_an_order(verify)))

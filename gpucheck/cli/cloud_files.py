@@ -90,7 +90,7 @@ def render(
     from gpucheck import targets
     from gpucheck.ordering import ordered, target
 
-    files = targets.files(format, target(asked, ordered(asked)))
+    files = targets.files(format, target(asked, ordered(asked, timer=format == "user-data")))
     if output is None:
         if len(files) > 1:
             raise Failure(f"{format} is {len(files)} files", "`--output DIR` writes them")

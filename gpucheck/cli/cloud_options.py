@@ -11,6 +11,17 @@ import typer
 
 from gpucheck.cli.options import Framework, among, one_of
 from gpucheck.clouds import CLOUDS, Asked
+from gpucheck.model import Failure
+
+
+def a_name(value: str | None) -> str | None:
+    """A callback for NAME: what can be a run's, before it is part of a filter or of a path. Raises Failure."""
+    from gpucheck.ordering import NAME
+
+    if value is not None and not NAME.fullmatch(value):
+        raise Failure(f"{value!r} is no run's name", "`gpucheck cloud list` has the names")
+    return value
+
 
 Where = Annotated[
     str,

@@ -88,7 +88,7 @@ class Api:
 
     def settled(self, ask: Callable[[], T], codes: Collection[str]) -> T:
         """Asks again where what was made a moment ago is not known everywhere yet. Raises Refused."""
-        until = time.monotonic() + self.pace(30)
+        until = time.monotonic() + (1 if self.emulated else 30)
         while True:
             try:
                 return ask()
@@ -106,10 +106,11 @@ class Api:
 def asking(what: str, region: str | None = None) -> Iterator[None]:
     """`what` is asked: "to list our instances". Raises Refused instead of the SDK's own."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
-    except (ClientError, BotoCoreError) as error:
+    except (ClientError, BotoCoreError, ResponseParserError) as error:
         raise aws_errors.refused(error, what, region) from error
 
 

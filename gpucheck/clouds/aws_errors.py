@@ -57,7 +57,7 @@ SIGNERS = (  # of the SDK, with what is made of them
     "TokenRetrievalError", "LoginError", "ProfileNotFound", "ConfigNotFound", "ConfigParseError", "InvalidConfigError",
     "UnknownCredentialError", "UnknownTokenProviderError", "UnauthorizedSSOTokenError",
 )  # fmt: skip
-CUT = ("HTTPClientError", "ConnectionError")
+CUT = ("HTTPClientError", "ConnectionError", "ResponseParserError")  # the last: a proxy's page, say
 QUOTAS = {  # of vCPUs, by how the type begins and whether it is spot
     ("g", False): ("L-DB2E81BA", "Running On-Demand G and VT instances"),
     ("g", True): ("L-3819A6DF", "All G and VT Spot Instance Requests"),
@@ -146,4 +146,5 @@ def _skew(response: Mapping[str, Any]) -> float:
 
 def _line(text: str) -> str:
     line = " ".join(text.partition("Encoded authorization failure message")[0].split())
+    line = "".join(char for char in line if char.isprintable())  # it may be of somebody's tag, and goes to a terminal
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."

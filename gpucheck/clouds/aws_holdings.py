@@ -55,8 +55,9 @@ IN_USE = ("DependencyViolation", "VolumeInUse", "InvalidNetworkInterface.InUse",
 
 def everything(api: Api, name: str | None, regions: Sequence[str] = ()) -> tuple[list[Resource], dict[str, Refused]]:
     """And the regions that did not say."""
-    found, refusals = api.everywhere(lambda client, region: _of_region(client, region, name), regions)
-    return [each for there in found.values() for each in there], refusals
+    answers, refusals = api.everywhere(lambda client, region: _of_region(client, region, name), regions)
+    refusals |= {region: no for region, (_, no) in answers.items() if no}
+    return [each for there, _ in answers.values() for each in there], refusals
 
 
 def end(api: Api, name: str | None, born: Mapping[str, float], say: Say) -> Sequence[Resource]:
@@ -99,16 +100,26 @@ def end(api: Api, name: str | None, born: Mapping[str, float], say: Say) -> Sequ
     return list(was.values())
 
 
-def _of_region(client: EC2Client, region: str, name: str | None) -> list[Resource]:
-    found = []
+def _of_region(client: EC2Client, region: str, name: str | None) -> tuple[list[Resource], Refused | None]:
+    """What is there. Where some kinds may not be listed, the others are found, and what was refused. Raises Refused."""
+    found: list[Resource] = []
+    refusal: Refused | None = None
     for kind, how in KINDS.items():
         filters = [aws_bodies.ours(name), *({"Name": k, "Values": [*v]} for k, v in (how.states or {}).items())]
-        with asking(f"to list our {kind}s", region):
-            told = listed(client, how.call, how.key, Filters=filters)
+        try:
+            with asking(f"to list our {kind}s", region):
+                told = listed(client, how.call, how.key, Filters=filters)
+        except Refused as no:
+            if no.reason != "permission":
+                raise
+            refusal = refusal or no
+            continue
         if kind == "instance":
             told = [each for reservation in told for each in reservation["Instances"]]
         found += [_resource(kind, each, region) for each in told if how.id in each]
-    return found
+    if refusal and not found:
+        raise refusal
+    return found, refusal
 
 
 def _resource(kind: str, told: Mapping[str, Any], region: str) -> Resource:

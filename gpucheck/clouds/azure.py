@@ -124,6 +124,7 @@ class Azure:
             except Refused as refused:
                 refusals.append(refused)
         refusals += self._delete_strays(strays, say)
+        self._consoles.clear()  # the next one of that name has its own
         if refusals:
             raise refusals[0]
         for run in [name] if name else list(self._seen):

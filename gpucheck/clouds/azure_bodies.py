@@ -126,9 +126,9 @@ def calls(order: Order, zone: str | None, subscription: str, key: str) -> tuple[
 def shutdown(run: str, region: str, expires: datetime, tags: Mapping[str, str], here: str) -> Call:
     """Azure's own end of a VM's life. One that turned itself off from inside is stopped and paid for; this deallocates.
 
-    Its name is not free to choose. It is due once a day, and a run lives a day at most.
+    Its name is not free to choose. It is due once a day, and a run lives less than one.
     """
-    minute = expires.astimezone(UTC) + timedelta(seconds=59)  # not before the VM's own timer
+    minute = expires.astimezone(UTC) + timedelta(seconds=59)  # whole minutes, and never too early
     return Call(
         operation="resources.begin_create_or_update_by_id",
         names=(f"{here}/{SCHEDULE}/shutdown-computevm-{run}",),

@@ -160,5 +160,5 @@ def _quota(code: str, spent: re.Match[str]) -> Refused:
 
 
 def _line(text: str) -> str:
-    line = " ".join(text.split())
+    line = "".join(char for char in " ".join(text.split()) if char.isprintable())  # it goes to a terminal
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."

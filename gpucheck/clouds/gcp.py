@@ -112,7 +112,7 @@ class Gcp:
         ]
 
     def remove(self, name: str | None, say: Say) -> Sequence[Resource]:
-        gcp_holdings.settle(self._api, name)
+        unsettled = gcp_holdings.settle(self._api, name)
         found, silent = gcp_holdings.everything(self._api, name)
         refusals = gcp_holdings.delete(self._api, [each for each in found if each.service == "instances"], say)
         left = [each for each in found if each.service not in ("instances", "disks")]
@@ -121,7 +121,8 @@ class Gcp:
         refusals += gcp_holdings.delete(self._api, left, say)
         for run in [name] if name else list(self._seen):
             self._seen.pop(run, None)
-        if refusals:
+        self._consoles.clear()  # the next one of that name has its own
+        if refusals := [*refusals, *unsettled]:
             raise refusals[0]
         if silent:
             raise Refused("busy", f"{', '.join(silent)} did not answer: what is left there is not known", "try again")

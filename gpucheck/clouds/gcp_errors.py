@@ -42,7 +42,8 @@ def classes() -> tuple[type[Exception], ...]:
     api: Any = importlib.import_module("google.api_core.exceptions")
     auth: Any = importlib.import_module("google.auth.exceptions")
     http: Any = importlib.import_module("requests.exceptions")
-    return api.GoogleAPIError, auth.GoogleAuthError, http.RequestException
+    forms: Any = importlib.import_module("google.protobuf.json_format")  # of what is no JSON: a proxy's page, say
+    return api.GoogleAPIError, auth.GoogleAuthError, http.RequestException, forms.ParseError
 
 
 def again(error: BaseException) -> bool:
@@ -143,5 +144,5 @@ def _quota(message: str, sentence: str, what: str, code: str) -> Refused:
 
 
 def _line(text: str) -> str:
-    line = " ".join(text.split())
+    line = "".join(char for char in " ".join(text.split()) if char.isprintable())  # it goes to a terminal
     return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."

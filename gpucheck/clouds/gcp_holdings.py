@@ -55,15 +55,22 @@ def rules(api: Api, name: str | None) -> list[tuple[Any, Mark | None]]:
     return [(rule, mark if mark and name in (None, mark.run) else None) for rule, mark in marks]
 
 
-def settle(api: Api, name: str | None) -> None:
-    """Waits for what was begun: a thing that is still being made may be in no list yet."""
+def settle(api: Api, name: str | None) -> list[Refused]:
+    """Waits for what was begun: a thing that is still being made may be in no list yet.
+
+    Where that is not told, what is there can be deleted all the same: the refusal is for the end.
+    """
     what = "what is still being made"
-    begun, _ = api.everywhere("global_operations", what, "status != DONE")
+    try:
+        begun, _ = api.everywhere("global_operations", what, "status != DONE")
+    except Refused as refused:
+        return [refused]
     of_us = re.compile(rf"{re.escape(gcp_bodies.name(name))}(-deny|-ssh)?" if name else rf"{TAG}-.*")
     for operation in begun:
         if of_us.fullmatch(last(operation.target_link)):
             with suppress(Refused):  # that it failed is no matter: it is looked for all the same
                 api.finish(operation, what)
+    return []
 
 
 def delete(api: Api, holdings: Iterable[Holding], say: Say) -> list[Refused]:

@@ -19,7 +19,7 @@ Reason = Literal[
 
 
 class Refused(Failure):
-    """A cloud will not: nothing is known then. `reason` says what kind of no: `stock` is tried again in the next zone, `busy` a bit later."""
+    """A cloud will not, so nothing is known. `reason` says what kind of no: after `stock` the next zone is tried."""
 
     def __init__(self, reason: Reason, sentence: str, tip: str) -> None:
         super().__init__(sentence, tip, exit_code=3)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,17 +37,6 @@ class Rig:
 
     def account(self) -> Cloud:
         return clouds.cloud(self.provider, self.usual["region"])
-
-    def end_soon(self, name: str) -> None:
-        """Shut that instance down, in a thread, once it runs."""
-
-        def end() -> None:
-            account = self.account()
-            while not any(machine.state == "running" for machine in account.machines(name)):
-                time.sleep(0.05)
-            self.shut_down(name)
-
-        threading.Thread(target=end, daemon=True).start()
 
 
 def aws(emulator: Any) -> Rig:

@@ -347,3 +347,21 @@ def _place() -> aws_bodies.Place:
 
 def _moto() -> tuple[Any, Any]:
     return import_module("moto.ec2.models").EC2Backend, import_module("moto.ec2.exceptions").EC2ClientError
+
+
+def test_an_instance_ends_though_not_all_may_be_listed(
+    api: Api, aws_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A policy without ec2:DescribeAddresses: what may be seen is ended, and what may not is told."""
+    account = Aws(api)
+    account.create(order(), None, quiet)
+    error: Any = import_module("moto.ec2.exceptions").EC2ClientError
+
+    def denied(*_: Any, **__: Any) -> Any:
+        raise error("UnauthorizedOperation", "You are not authorized to perform this operation.")
+
+    monkeypatch.setattr(import_module("moto.ec2.models").EC2Backend, "describe_addresses", denied)
+    with pytest.raises(Refused, match="to list our address") as no:
+        Aws(api).remove("ana-1", quiet)
+    assert no.value.reason == "permission"
+    assert aws_emulator.instance("ana-1").state == "terminated"

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from botocore import exceptions
 from botocore.exceptions import ClientError
+from botocore.parsers import ResponseParserError
 
 from gpucheck.clouds import Refused, aws_errors
 from gpucheck.clouds.aws import Aws
@@ -43,6 +44,16 @@ def test_codes(code: str, reason: str) -> None:
     assert code.removeprefix("Server.") in str(no)
     assert "to make g5.xlarge in us-east-1a" in str(no)
     assert no.tip
+
+
+def test_an_answer_that_is_none_of_aws() -> None:
+    with pytest.raises(Refused, match="does not answer") as no, asking("to list our instances", "us-east-1"):
+        raise ResponseParserError("Unable to parse response, invalid XML received: <html>sign in to the network</html>")
+    assert no.value.reason == "busy"
+
+
+def test_what_a_cloud_says_moves_no_cursor() -> None:
+    assert "\x1b" not in str(refused("Whatever", "tag \x1b]0;owned\x07\x1b[2J"))
 
 
 def test_a_value_that_is_no_type() -> None:

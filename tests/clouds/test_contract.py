@@ -146,3 +146,18 @@ def test_no_way_in_unless_asked(rig: Rig) -> None:
     assert "203.0.113.7/32" in opened
     assert "203.0.113.7/32" not in closed
     assert "22" not in [word.strip("'\",[]{}:") for word in closed.split()]
+
+
+def test_the_console_of_one_that_is_gone_is_not_the_next_ones(rig: Rig) -> None:
+    account, order = rig.account(), rig.order()
+    zone = next(iter(account.zones(order)), None) or None
+    made = renting.running(account, account.create(order, zone, quiet), quiet)
+    rig.set_console(made.name, "of the first\n")
+    assert "of the first" in account.console(made)
+    account.remove(made.name, quiet)
+    rig.set_console(made.name, "")
+    later = rig.order(expires=LATER + timedelta(minutes=1))
+    again = renting.running(account, account.create(later, zone, quiet), quiet)
+    assert account.console(again) == ""
+    rig.set_console(made.name, "of the second\n")
+    assert "of the second" in account.console(again)

@@ -8,28 +8,30 @@ from typing import Any
 
 import pytest
 
-from gpucheck.clouds import ENDPOINT
+from gpucheck.clouds import ENDPOINT, Asked
+from gpucheck.ordering import ordered
 from tests.clouds import player, rigs
 from tests.clouds.proxy import proxy
 from tests.pages import desk
 
 TABLE = tomllib.loads((Path(__file__).parents[1] / "documents.toml").read_text())["cloud"]
-RUN = "derived-tensorflow-gpu"
+RUNS = {"aws": "derived-tensorflow-gpu", "gcp": "derived-tensorflow-gpu", "azure": "derived-pytorch-gpu"}  # as asked
 
 
 @pytest.mark.timeout(240)
 def test_every_line_does_what_it_says(
-    aws_emulator: Any, gcp_emulator: Any, azure_emulator: Any, tmp_path: Path
+    aws_emulator: Any, gcp_emulator: Any, azure_emulator: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("LOGNAME", "root")
     clouds = [rigs.aws(aws_emulator), rigs.gcp(gcp_emulator), rigs.azure(azure_emulator)]
     names = {
         "aws": ("root-g4dn-xlarge", "mine"),
         "gcp": ("root-g2-standard-4",),
-        "azure": ("root-standard-nc4as-t4-v3",),
+        "azure": (ordered(Asked(provider="azure", gpu="T4", framework="pytorch", package="x")).order.name,),
     }
     for rig in clouds:
         for name in names[rig.provider]:
-            rig.set_console(name, player.booted(name, player.verified(RUN)) + player.host_key(name))
+            rig.set_console(name, player.booted(name, player.verified(RUNS[rig.provider])) + player.host_key(name))
     folder = desk.furnished(tmp_path)
     (folder / "bin" / "ssh").write_text('#!/bin/sh\necho over ssh: "$@"\n')
     (folder / "bin" / "ssh").chmod(0o755)

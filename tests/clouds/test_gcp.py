@@ -539,3 +539,26 @@ def test_deleted_by_two_at_once(google: Emulator) -> None:
         each.join()
     assert not failed
     assert not google.left()
+
+
+def test_what_is_there_is_deleted_though_what_comes_is_not_told(
+    google: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account().create(order(), ZONE, silence)
+    whole = gcp_api.Api.everywhere
+
+    def everywhere(api: Any, service: str, *given: Any) -> Any:
+        if service == "global_operations":
+            raise Refused("permission", "compute.globalOperations.list is not allowed", "ask")
+        return whole(api, service, *given)
+
+    monkeypatch.setattr(gcp_api.Api, "everywhere", everywhere)
+    with refusal("permission"):
+        account().remove("ana-1", silence)
+    assert google.left() == []
+
+
+def test_an_answer_that_is_none_of_googles() -> None:
+    forms: Any = importlib.import_module("google.protobuf.json_format")
+    with refusal("busy"), gcp_api._asking("for our instances"):
+        raise forms.ParseError("Failed to load JSON: <html>sign in to the network</html>")

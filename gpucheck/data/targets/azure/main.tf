@@ -25,7 +25,7 @@ provider "azurerm" {
   }
 }
 
-# After its own timer, which counts from its first boot; the schedule below knows the time of a day, not the day.
+# Some minutes later than asked for; the schedule below knows the time of a day, not the day.
 resource "time_offset" "end" {
   offset_minutes = min(local.minutes + 5, 1435)
 }
