@@ -25,7 +25,7 @@ MAKE = "make one with `gpucheck doctor --format json > FILE`"
 def files(paths: Sequence[Path]) -> tuple[Path, ...]:
     """The files that are meant, each once: of a folder its *.json and *.jsonl, by name. Raises Failure."""
     found: dict[Any, Path] = {}
-    for path in (file for given in paths for file in _files(given)):
+    for path in (file for given in paths for file in inside(given)):
         try:
             about = None if path == STDIN else path.stat()
         except OSError as error:
@@ -37,7 +37,8 @@ def files(paths: Sequence[Path]) -> tuple[Path, ...]:
     return tuple(found.values())
 
 
-def _files(path: Path) -> list[Path]:
+def inside(path: Path) -> list[Path]:
+    """The file itself, or a folder's reports. Raises Failure."""
     if path == STDIN or not path.is_dir():
         return [path]
     try:
@@ -79,12 +80,12 @@ def _of(file: BinaryIO, name: str) -> Iterator[Report]:
         if not found and line.lstrip()[:1] not in (b"{", b"["):
             raise Failure(f"{name} is no report of gpucheck: it is not JSON", MAKE)
         try:
-            data = _json(line, name)
+            data = parsed(line, name)
         except json.JSONDecodeError as error:
             if found:
                 _torn(name, number, error)
             data = _whole(line + file.read(LARGEST + 1 - len(line)), name)
-        yield from (_report(each, name) for each in (data if isinstance(data, list) and data else [data]))
+        yield from (of_data(each, name) for each in (data if isinstance(data, list) and data else [data]))
         found += 1
     if not found:
         raise Failure(f"{name} is empty: what should have written it has not", MAKE)
@@ -95,12 +96,12 @@ def _whole(text: bytes, name: str) -> Any:
     if len(text) > LARGEST:
         raise Failure(f"{name} is no report of gpucheck: it is larger than {LARGEST >> 20} MB", MAKE)
     try:
-        return _json(text, name)
+        return parsed(text, name)
     except json.JSONDecodeError as error:
         _torn(name, error.lineno, error)
 
 
-def _json(text: bytes, name: str) -> Any:
+def parsed(text: bytes, name: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError:
@@ -115,7 +116,7 @@ def _torn(name: str, line: int, error: json.JSONDecodeError) -> NoReturn:
     ) from error
 
 
-def _report(data: Any, name: str) -> Report:
+def of_data(data: Any, name: str) -> Report:
     if isinstance(data, dict) and data.get("kind") == "gpucheck bundle":
         data = data.get("report")
     if not isinstance(data, dict) or "findings" not in data:

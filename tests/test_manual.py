@@ -43,8 +43,8 @@ def test_text_is_no_request_of_troffs() -> None:
 
 
 def test_every_command_has_examples() -> None:
-    of_cloud = {f"cloud {name}" for name in ROOT.commands["cloud"].commands}
-    assert {*ROOT.commands, *of_cloud} == set(EXAMPLES)
+    of_groups = {f"{group} {name}" for group in ("cloud", "fleet") for name in ROOT.commands[group].commands}
+    assert {*ROOT.commands, *of_groups} == set(EXAMPLES)
 
 
 @pytest.mark.parametrize("line", [line for examples in EXAMPLES.values() for line, _ in examples])

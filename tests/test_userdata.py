@@ -22,8 +22,8 @@ ROOT = Path(__file__).parents[1]
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ1c0RZt8m2xV0d0c5Vw3d0u1w0b1YJ9l8mYzqgq7Q8a somebody@somewhere"
 PACKAGE = "gpucheck[verify] @ https://example.org/gpucheck-0.1.0-py3-none-any.whl"
 FULL = Setup(
-    package=PACKAGE, distribution="debian-12", driver="580", provider="aws", minutes=60, run="r" * 31, framework="tensorflow==2.20.0",
-    ssh_key=KEY,
+    package=PACKAGE, distribution="debian-12", driver="580", provider="aws", minutes=60, run="r" * 31,
+    framework="tensorflow==2.20.0", ssh_key=KEY,
 )  # fmt: skip
 Schema = Callable[[Path], subprocess.CompletedProcess[str]]
 

@@ -13,7 +13,21 @@ from typing import Annotated
 import typer
 
 from gpucheck import __version__
-from gpucheck.cli import Interrupted, build, cloud, diff, doctor, explain, images, init, pack, prove, report, verify
+from gpucheck.cli import (
+    Interrupted,
+    build,
+    cloud,
+    diff,
+    doctor,
+    explain,
+    fleet,
+    images,
+    init,
+    pack,
+    prove,
+    report,
+    verify,
+)
 from gpucheck.cli.examples import epilog
 from gpucheck.cli.manners import mannered
 from gpucheck.cli.screen import complain
@@ -41,6 +55,7 @@ app.command(epilog=epilog("explain"))(mannered(explain.explain))
 app.command(epilog=epilog("init"))(mannered(init.init))
 app.command(epilog=epilog("pack"))(mannered(pack.pack))
 app.add_typer(cloud.app, name="cloud", epilog=epilog("cloud"))
+app.add_typer(fleet.app, name="fleet", epilog=epilog("fleet"))
 app.add_typer(images.app, name="images", epilog=epilog("images"))
 
 

@@ -75,6 +75,28 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("gpucheck cloud render gcp --gpu L4 --format terraform -o module/", "an OpenTofu or Terraform module"),
         ("gpucheck cloud render aws --gpu A100 --format skypilot", "a SkyPilot task"),
     ),
+    "fleet": (("gpucheck fleet report reports/", "what is wrong with how many, and who is odd"),),
+    "fleet report": (
+        ("gpucheck fleet report today/ --before yesterday/", "the causes, the odd ones, what has changed"),
+        ("gpucheck fleet report today/ --expect nodes.txt --format html -o fleet.html", "a page; with the missing"),
+        ("cat *.jsonl | gpucheck fleet report - --format junit -o fleet.xml", "lines on stdin, for CI"),
+    ),
+    "fleet run": (
+        ("gpucheck fleet run --engine ssh --nodes 'n[1-40],@rack3'", "a rack without a scheduler, 64 nodes at a time"),
+        ("gpucheck fleet run --engine slurm -O partition=gpu --command 'doctor --deep' -o monday/", "the idle nodes"),
+    ),
+    "fleet hooks": (
+        ("gpucheck fleet hooks slurm-health", "what it would write, and the lines for slurm.conf"),
+        (
+            "gpucheck fleet hooks slurm-health --install",
+            "write it, as root, on each node or into their image: --root DIR",
+        ),
+        ("gpucheck fleet hooks npd --uninstall", "remove exactly what was written"),
+    ),
+    "fleet node": (
+        ("gpucheck fleet node --for slurm --dry-run", "would this node be drained, or resumed?"),
+        ("gpucheck fleet node --for npd", "a line, and 0, 1 or 2, for node-problem-detector"),
+    ),
     "images": (("gpucheck images", "what was built, and whether it still fits this machine"),),
 }
 

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from gpucheck.facts import Driver, Nvml
+from gpucheck.matrix import Change
+from gpucheck.outliers import OddOnes
 from gpucheck.render.facts_table import NOT_THERE, models
 from gpucheck.render.grouping import SIGNS
 from gpucheck.render.sheet import WORDS, Sheet
@@ -24,8 +26,9 @@ class Host(NamedTuple):
     exit_code: int
     driver: str
     gpus: str
-    anchor: str
+    anchor: str  # of `page`; "" = it has none
     page: str  # what is told of it below
+    said: str = ""  # instead of the word for `kind`
 
     @property
     def sign(self) -> str:
@@ -33,18 +36,22 @@ class Host(NamedTuple):
 
     @property
     def word(self) -> str:
-        return WORDS[self.kind]
+        return self.said or WORDS[self.kind]
 
 
 class Fleet(NamedTuple):
     hosts: Sequence[Host]
     causes: Sequence[tuple[str, int, str]]  # rule, how many, the first reason of them
     kinds: Mapping[str, Sequence[Host]]
-
-    @property
-    def headline(self) -> str:
-        told = {"fail": "no", "unknown": "not proven", "pass": "yes"}
-        return ", ".join(f"{len(hosts):,} {told[kind]}" for kind, hosts in self.kinds.items() if hosts)
+    number: int
+    headline: str
+    kind: str  # the worst of them
+    of: str = "reports"  # what there are so many of
+    caption: str = "Root causes, the commonest first"
+    left_out: int = 0  # hosts that are right, and have no row
+    odd: Sequence[OddOnes] = ()
+    remarks: Sequence[str] = ()
+    changes: Sequence[tuple[str, Sequence[tuple[Change, str]]]] | None = None  # None = nothing to compare with
 
 
 def host(sheet: Sheet, page: str) -> Host:
@@ -67,8 +74,10 @@ def of(hosts: Iterable[Host]) -> Fleet:
         given,
         key=lambda each: (ORDER.index(each.kind), -often[each.rule or ""], each.rule or "", each.name, each.command),
     )
+    kinds = {kind: [each for each in ordered if each.kind == kind] for kind in ORDER}
+    told = {"fail": "no", "unknown": "not proven", "pass": "yes"}
     return Fleet(
-        hosts=ordered,
+        hosts=ordered, number=len(ordered), kind=ordered[0].kind, kinds=kinds,
         causes=[(rule, number, first[rule]) for rule, number in often.most_common()],
-        kinds={kind: [each for each in ordered if each.kind == kind] for kind in ORDER},
-    )
+        headline=", ".join(f"{len(hosts):,} {told[kind]}" for kind, hosts in kinds.items() if hosts),
+    )  # fmt: skip

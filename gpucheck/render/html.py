@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from gpucheck import extras
 from gpucheck.facts import Run
 from gpucheck.model import Failure, Report
-from gpucheck.render import costs, fleet, grouping, proof
+from gpucheck.render import costs, fleet, fleet_words, grouping, proof
 from gpucheck.render.chain import SAID
 from gpucheck.render.facts_table import GPU_COLUMNS
 from gpucheck.render.sheet import Sheet
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 WHOLE = 8  # reports with all that held and their facts; of more, what is not right alone is on the page
+ODD = 60  # odd ones, and changes of a kind
 CHARTED = 3  # runs with their charts
 PAGES = Path(__file__).parent / "page"
 
@@ -41,6 +42,11 @@ def render(reports: Iterable[Report]) -> str:
         sheet = Sheet(report=report, anchor=f"r{number}", whole=len(first) <= WHOLE, charted=charted)
         hosts.append(fleet.host(sheet, template.render(sheet=sheet)))
     return _page(pages, only=None, fleet=fleet.of(hosts), whole=len(first) <= WHOLE)
+
+
+def of_fleet(hosts: fleet.Fleet) -> str:
+    """The page of many, where of each no more than its row is kept."""
+    return _page(_environment(), only=None, fleet=hosts, whole=True)
 
 
 def _page(pages: Environment, **given: Any) -> str:
@@ -62,8 +68,8 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     made.globals.update(
-        SIGNS=grouping.SIGNS, SAID=SAID, GPU_COLUMNS=GPU_COLUMNS, COST_COLUMNS=costs.COLUMNS, WHOLE=WHOLE,
-        agreement=proof.agreement,
+        SIGNS=grouping.SIGNS, SAID=SAID, GPU_COLUMNS=GPU_COLUMNS, COST_COLUMNS=costs.COLUMNS, WHOLE=WHOLE, ODD=ODD,
+        agreement=proof.agreement, names=fleet_words.names,
         light=charts.LIGHT.css, dark=charts.DARK.css,
         svg=lambda chart, anchor: Markup(charts.svg(chart, anchor)),  # noqa: S704 - it escapes what it draws
         made=Markup,  # by a template of ours

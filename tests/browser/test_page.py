@@ -9,19 +9,22 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpucheck import compat, engine
+from gpucheck import compat, engine, matrix
 from gpucheck.host import Recorded
 from gpucheck.model import Report
+from gpucheck.nodes import Arrived, Unread
 from gpucheck.probes import PROBES
-from gpucheck.render import renderer
+from gpucheck.render import fleet_html, renderer
 from gpucheck.rules import ANSWER, HOST_RULES, RUN_RULES
 from gpucheck.witnesses import WITNESSES
+from tests.made_up import synthetic
 
 TESTS = Path(__file__).parents[1]
 WIDTHS = {"phone": 360, "desktop": 1280}
@@ -44,12 +47,21 @@ def fleet() -> list[Report]:
     return [doctored(path.parent.name) for path in sorted(TESTS.glob("machines/h*/recording.json"))]
 
 
-PAGES: dict[str, tuple[Callable[[], list[Report]], str]] = {
+def judged() -> str:
+    """The page of `gpucheck fleet report`, with all that it can have."""
+    made = synthetic.seeded(60, seed=1)
+    came = [Arrived(each, f"{each.host}.json") for each in synthetic.reports(made)]
+    now = matrix.collect([*came, Unread("x.jsonl", "line 3: it is not whole")], [*made.faults, "n99999"])
+    return fleet_html.render(replace(now, changes=matrix.changes(matrix.collect(came[:50]), now)))
+
+
+PAGES: dict[str, tuple[Callable[[], list[Report] | str], str]] = {
     "a run on the GPU": (lambda: [verified("derived-tensorflow-gpu")], "Yes"),
     "a run on the CPU": (lambda: [verified("tensorflow-cpu-asked-gpu")], "No"),
     "a broken machine": (lambda: [doctored("h100x8-gpu-lost")], "No"),
     "a healthy machine": (lambda: [doctored("t4-ubuntu2204-healthy")], "Yes"),
     "a fleet": (fleet, "12 reports"),
+    "a fleet judged": (judged, "62 nodes"),
     "a host with a name to run": (lambda: [doctored("h100x8-healthy", EVIL)], "Yes"),
 }
 
@@ -71,9 +83,9 @@ def chromium() -> Iterator[Any]:
 @pytest.fixture(scope="session", params=PAGES, ids=lambda name: str(name).replace(" ", "-"))
 def page_file(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path, str]:
     reports, says = PAGES[request.param]
-    made: Sequence[Report] = reports()
+    made = reports()
     path = tmp_path_factory.mktemp("pages") / "report.html"
-    path.write_text(renderer("html")(made), encoding="utf-8")
+    path.write_text(made if isinstance(made, str) else renderer("html")(made), encoding="utf-8")
     return request.param, path, says
 
 

@@ -271,7 +271,7 @@ def test_its_time_begins_as_it_is_agreed_to(rig: Rig, gpucheck: Gpucheck, monkey
     """A prompt waits as long as a person does, and an end that is over by then would be none."""
     from gpucheck import ordering
 
-    whole, first = ordering.ordered, []
+    whole, first = ordering.ordered, list[Any]()
 
     def ordered(asked: Any) -> Any:
         what = whole(asked)

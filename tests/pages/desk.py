@@ -47,6 +47,10 @@ def furnished(here: Path) -> Path:
         reports[here / "reports" / f"{name}.json"] = engine.report("doctor", facts, found, host=name)
     for path, report in reports.items():
         path.write_text(renderer("json")([report]))
+    for day in ("today", "yesterday"):
+        shutil.copytree(here / "reports", here / day)
+    (here / "fleet.jsonl").write_text("".join(path.read_text() for path in sorted((here / "reports").iterdir())))
+    (here / "nodes.txt").write_text("no-driver\nh100x8-healthy\nnever-came\n")
     shutil.copy(TESTS / "machines" / "no-driver" / "recording.json", here / "help.json")
     (here / "train.py").write_text("print('trained')\n")
     return here

@@ -1,0 +1,79 @@
+"""What comes home from the nodes of a fleet: told in a line each, kept in a folder, and passed on to be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gpucheck import gathering
+from gpucheck.cli.screen import manners, write_whole
+from gpucheck.consoles import clean
+from gpucheck.fleets.runs import Answer
+from gpucheck.nodes import Arrived, Unread, same_name
+from gpucheck.render.grouping import SIGNS
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+LONGEST = 200  # characters of a node's line
+
+
+@dataclass
+class Home:
+    """What came, told and kept as it comes. `expected` is whole when all have answered."""
+
+    folder: Path | None
+    expected: list[str] = field(default_factory=list)
+    unwritten: tuple[str, str] | None = None
+
+    def came(self, answers: Iterator[Answer], shown: Progress) -> Iterator[Arrived | Unread]:
+        for answer in answers:
+            node = answer.node.rpartition("@")[2]
+            self.expected.append(node)
+            for each in _read(answer, node):
+                _tell(each, node, answer.seconds, shown)
+                yield each if answer.named else _under(node, each)
+            if self.folder and answer.report:
+                self._keep(self.folder / f"{node.replace('/', '_')}.json", answer.report.rstrip() + b"\n")
+
+    def close(self) -> None:
+        """Who was asked, so that `fleet report DIR --expect DIR/nodes` misses whom the run missed."""
+        if self.folder:
+            self._keep(self.folder / "nodes", "".join(f"{node}\n" for node in sorted(self.expected)).encode())
+
+    def _keep(self, file: Path, data: bytes) -> None:
+        """A full disk here is nobody's fault there: the rest is judged all the same."""
+        try:
+            write_whole(file, data)
+        except OSError as error:
+            self.unwritten = self.unwritten or (
+                f"{file} was not written: {error.strerror}",
+                "free some space, or another --output; the page is whole",
+            )
+
+
+def _read(answer: Answer, node: str) -> Iterator[Arrived | Unread]:
+    if answer.report is None:
+        why = answer.why or "it did not say why"
+        return iter([Unread(source=node, node=node, why=why, kind="missing")])
+    return gathering.of_bytes(answer.report, node)
+
+
+def _under(node: str, came: Arrived | Unread) -> Arrived | Unread:
+    """An address or an alias is what was asked, and so the name of the row."""
+    return came._replace(report=replace(came.report, host=node)) if isinstance(came, Arrived) else came
+
+
+def _tell(came: Arrived | Unread, node: str, seconds: float, shown: Progress) -> None:
+    if manners.detail == "quiet":
+        return
+    if isinstance(came, Arrived):
+        kind, own = {0: "pass", 1: "fail"}.get(came.report.exit_code, "unknown"), came.report.host
+        said = came.report.verdict if same_name(own, node) else f"it calls itself {own}: {came.report.verdict}"
+    else:
+        kind, said = "skip" if came.kind == "missing" else "unknown", f"{came.kind}: {came.why}"
+    line = clean(f"{SIGNS[kind]} {node}  {said}")
+    shown.console.print(line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…", f"({seconds:.1f} s)",
+                        markup=False, highlight=False, soft_wrap=True)  # fmt: skip

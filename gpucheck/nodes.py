@@ -1,0 +1,115 @@
+"""One node of a fleet as a small row: all that is kept of its report, however large that was."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from gpucheck import traits
+from gpucheck.model import Finding, Report, Severity, Status
+from gpucheck.traits import Figure
+
+ORDER = ("fail", "missing", "unread", "unknown", "pass")  # the worst first
+REASON, NAME = 300, 120  # characters
+
+
+class Arrived(NamedTuple):
+    """A report that came, and from where. `node`: whose it should be, as an engine or a file's name has it."""
+
+    report: Report
+    source: str
+    node: str | None = None
+
+
+class Unread(NamedTuple):
+    """What came instead of a report, or that nothing came (`kind` missing); one sentence why."""
+
+    source: str
+    why: str
+    node: str | None = None
+    kind: str = "unread"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    name: str
+    command: str = ""
+    kind: str  # of ORDER
+    rule: str | None = None  # that the verdict rests on, where it is not a yes
+    reason: str = ""
+    exit_code: int = 3
+    when: str = ""
+    source: str = ""
+    node: str | None = None  # whose report it should be
+    doubt: str = ""  # why it cannot be told whose it is: no green, and no sibling of anybody
+    ids: str | None = None
+    names: str | None = None
+    uuids: tuple[str, ...] = ()
+    traits: Mapping[str, str] = field(default_factory=dict)
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+
+    @property
+    def driver(self) -> str | None:
+        return self.traits.get("driver")
+
+    @property
+    def said(self) -> str:
+        """The reason, and the doubt where that is not the reason itself."""
+        return f"{self.doubt}; {self.reason}" if self.doubt and self.doubt != self.reason else self.reason
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """A total order, so that nothing depends on which report came first."""
+        return (ORDER.index(self.kind), self.name, self.command, self.when, self.reason, self.source, self.uuids,
+                sorted(self.traits.items()), sorted(self.figures.items()))  # fmt: skip
+
+
+def of(arrived: Arrived) -> Node:
+    report = arrived.report
+    code = report.exit_code
+    ids, names = traits.model(report)
+    cause = _cause(report)
+    return Node(
+        name=short(report.host) or "without a name", command=short(report.command), exit_code=code,
+        kind={0: "pass", 1: "fail"}.get(code, "unknown"),
+        rule=short(cause.rule) if cause else None, reason=report.verdict.partition(": ")[2][:REASON],
+        when=short(report.when), source=arrived.source[-NAME:], node=arrived.node, ids=ids, names=names,
+        uuids=traits.uuids(report), traits=traits.traits(report), figures=traits.figures(report),
+    )  # fmt: skip
+
+
+def doubted(node: Node, doubt: str) -> Node:
+    """A yes of nobody knows whom is none; a no stays one."""
+    kind = min(node.kind, "unknown", key=ORDER.index)
+    reason = doubt if node.kind == "pass" else node.reason
+    return replace(node, kind=kind, doubt=doubt, reason=reason[:REASON], exit_code=node.exit_code or 3)
+
+
+def unread(came: Unread) -> Node:
+    return Node(name=came.node or came.source[-NAME:], kind=came.kind, reason=came.why[:REASON],
+                source=came.source[-NAME:], node=came.node)  # fmt: skip
+
+
+def _cause(report: Report) -> Finding | None:
+    """What keeps the report from a yes; what report.verdict tells of it."""
+    if report.exit_code == 0:
+        return None
+    if report.exit_code == 1:
+        return report.root_cause or report.of(Status.FAIL, Severity.WARNING)[0]
+    answer = next((f for f in report.findings if f.rule == report.answer and f.status is not Status.PASS), None)
+    unknown = report.of(Status.UNKNOWN, Severity.ERROR) or report.of(Status.UNKNOWN)
+    return answer or next(iter(unknown), None)
+
+
+def short(text: str) -> str:
+    return text[:NAME].strip()
+
+
+def same_name(one: str, other: str) -> bool:
+    """n1 is n1.cluster, where one of them has no domain; an address is only itself."""
+    one, other = one.lower(), other.lower()
+    if one == other:
+        return True
+    first, second = one.partition("."), other.partition(".")
+    return first[0] == second[0] and not first[0].isdigit() and (not first[1] or not second[1])
