@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
+
+from tests.clouds.serving import Server, running
 
 HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
 
-class Proxy(ThreadingHTTPServer):
+class Proxy(Server):
     """`calls` are (method, path) in their order. `kill`: the process to end and at which call, before or after it."""
-
-    daemon_threads = True
 
     def __init__(self, upstream: str, routes: Mapping[str, str]) -> None:
         super().__init__(("127.0.0.1", 0), _Forward)
@@ -28,14 +26,6 @@ class Proxy(ThreadingHTTPServer):
         self.calls: list[tuple[str, str]] = []
         self.kill: tuple[int, int, bool] | None = None  # pid, call, whether the emulator carries that call out
         self.lock = threading.Lock()
-
-    @property
-    def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def handle_error(self, *given: Any) -> None:
-        if not isinstance(sys.exception(), ConnectionError):  # it comes of a client that was killed
-            super().handle_error(*given)
 
     def counted(self, method: str, path: str) -> tuple[int, bool] | None:
         """(pid to kill, whether to carry this call out first), or None: go on."""
@@ -93,12 +83,6 @@ class _Forward(BaseHTTPRequestHandler):
 @contextmanager
 def proxy(upstream: str, **routes: str) -> Iterator[Proxy]:
     """`routes`: where else what begins so goes, by the start of its path."""
-    server = Proxy(upstream, {f"/{start}": to for start, to in routes.items()})
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with running(Proxy(upstream, {f"/{start}": to for start, to in routes.items()})) as server:
+        assert isinstance(server, Proxy)
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

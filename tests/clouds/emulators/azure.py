@@ -10,14 +10,13 @@ from __future__ import annotations
 import copy
 import json
 import re
-import sys
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -26,6 +25,7 @@ import jsonschema
 import pytest
 
 from gpucheck.clouds import ENDPOINT
+from tests.clouds.serving import Server, running
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"
@@ -610,28 +610,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_DELETE = _answer  # noqa: N815 - http.server's names
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was killed is no error of ours."""
-        if not isinstance(sys.exc_info()[1], ConnectionError):
-            super().handle_error(request, client_address)
-
-
 @contextmanager
 def emulator() -> Iterator[Emulator]:
     made = Emulator()
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"emulator": made}))
-    made.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with running(Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"emulator": made}))) as server:
+        made.address = server.address
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -25,6 +25,7 @@ import jsonschema
 import pytest
 
 from gpucheck.clouds import ENDPOINT
+from tests.clouds.serving import Server, running
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 ZONES = {
@@ -481,17 +482,9 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def emulator() -> Iterator[Emulator]:
     made = Emulator()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"emulator": made}))
-    server.daemon_threads = True
-    made.address = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with running(Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"emulator": made}))) as server:
+        made.address = server.address
         yield made
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture
