@@ -13,6 +13,7 @@ EXTRAS = {  # as in pyproject.toml, which tests/test_packaging.py compares
     "aws": ("boto3",),
     "gcp": ("google-cloud-compute",),
     "azure": ("azure-identity", "azure-mgmt-compute", "azure-mgmt-network", "azure-mgmt-resource"),
+    "kubernetes": ("kubernetes",),
     "ssh": ("clustershell",),
 }
 

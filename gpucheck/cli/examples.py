@@ -84,6 +84,11 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
     "fleet run": (
         ("gpucheck fleet run --engine ssh --nodes 'n[1-40],@rack3'", "a rack without a scheduler, 64 nodes at a time"),
         ("gpucheck fleet run --engine slurm -O partition=gpu --command 'doctor --deep' -o monday/", "the idle nodes"),
+        ("gpucheck fleet run --engine kubernetes -O image=registry/gpucheck:1", "every node with GPUs, in a pod each"),
+        (
+            "gpucheck fleet run --engine kubernetes --nodes g1,g2 -O image=registry/gpucheck:1 -O gpus=8 --render",
+            "the manifests, for GitOps",
+        ),
     ),
     "fleet hooks": (
         ("gpucheck fleet hooks slurm-health", "what it would write, and the lines for slurm.conf"),

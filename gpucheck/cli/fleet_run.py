@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -48,6 +49,9 @@ def run(
         list[str] | None,
         typer.Option("--option", "-O", help="Of the engine; a wrong one lists them. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
+    render: Annotated[
+        bool, typer.Option("--render", help="Print the manifests for GitOps; no cluster is asked. Kubernetes.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Keep each node's report in this new folder.", metavar="DIR")
     ] = None,
@@ -68,6 +72,11 @@ def run(
         deadline=timeout or next(SECONDS[each] for each in reversed(SECONDS) if " ".join(words).startswith(each)),
         options=dict(map(_option, option or ())),
     )  # fmt: skip
+    if render:
+        if not hasattr(module, "render"):
+            raise Failure(f"the engine {engine_name} has no manifests", "--render is of --engine kubernetes")
+        sys.stdout.write(module.render(asked))
+        return 0
     home = Home(_folder(output))
     with progress() as shown:
         task = shown.add_task("asking", total=1.0)

@@ -8,7 +8,7 @@ from types import ModuleType
 from gpucheck import extras
 from gpucheck.model import Failure
 
-FLEETS = ("slurm", "ssh")
+FLEETS = ("slurm", "kubernetes", "ssh")
 
 
 def engine(name: str) -> ModuleType:

@@ -45,6 +45,8 @@ def blocks(document: str) -> Iterator[Block]:
 
 def commands(block: Block) -> list[Command]:
     """Of a shell's block, and the `%` and `!` lines for it of a notebook's cell."""
+    if block.language == "dockerfile":
+        return []
     if block.language == "python":
         return [Command(line[1:]) for line in block.lines if re.match(r"[%!](pip|sh)\b|!", line)]
     if any(line.startswith("$ ") for line in block.lines):
