@@ -8,6 +8,8 @@ from __future__ import annotations
 import codecs
 import io
 import json
+import os
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,11 +17,12 @@ from typing import Any, BinaryIO
 
 from gpucheck import reports
 from gpucheck.model import Failure, Report
-from gpucheck.nodes import NAME, Arrived, Unread
+from gpucheck.nodes import ASKED, NAME, Arrived, Unread, kept
 
 LARGEST = 8 << 20  # bytes of one report; the largest of a real machine has a tenth of that
 SHORTEST = 64  # what is shorter and has no end is not worth the parser's time, of which garbage would take hours
 TOLD = 5  # lines that are named
+PLAIN = re.compile(r"[\w.:-]{1,255}")
 MOST_LINES = 100_000  # of a document that is laid out
 
 
@@ -42,15 +45,29 @@ def each(paths: Sequence[Path]) -> Iterator[Arrived | Unread]:
 
 def files(paths: Sequence[Path]) -> list[Path]:
     """Those that would be read."""
-    return [file for file in _found(paths) if isinstance(file, Path) and file.exists()]
+    return [file for file in _found(paths) if isinstance(file, Path) and os.path.exists(file)]
 
 
 def _found(paths: Sequence[Path]) -> Iterator[Path | Unread]:
     for path in paths:
         try:
             yield from reports.inside(path)
-        except Failure as failure:
-            yield Unread(source=str(path), why=str(failure))
+        except (Failure, OSError) as error:  # OSError: a folder on the way to it that is not ours to look into
+            yield Unread(source=str(path), why=getattr(error, "strerror", None) or str(error))
+        yield from _missed(path)
+
+
+def _missed(folder: Path) -> Iterator[Unread]:
+    """Whom `fleet run --output` asked, and who did not answer: else a folder without them would be green."""
+    try:
+        with (folder / ASKED).open("rb") as file:
+            names = file.read(LARGEST).decode(errors="replace").splitlines()
+    except OSError:
+        return
+    if all(PLAIN.fullmatch(name) for name in names):  # else it is somebody's own file
+        for name in names:
+            if not os.path.exists(folder / kept(name)):
+                yield Unread(str(folder / ASKED), "it was asked, and no report came from it", name, "missing")
 
 
 def _same(file: Path) -> object:

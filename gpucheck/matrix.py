@@ -71,7 +71,7 @@ def collect(came: Iterable[Arrived | Unread], expected: Sequence[str] = ()) -> F
         twice[row.name] += key in rows
         rows[key] = telling.newer(rows[key], row) if key in rows else row
     names = telling.Names(expected, (row.name for row in rows.values() if row.command))
-    told = telling.told_apart(rows.values(), names)
+    told = telling.told_apart(rows.values(), names, twice)
     there = {row.name for row in told}
     told += [
         Node(name=name, kind="missing", reason=NO_REPORT)

@@ -12,6 +12,7 @@ from gpucheck.traits import Figure
 
 ORDER = ("fail", "missing", "unread", "unknown", "pass")  # the worst first
 REASON, NAME = 300, 120  # characters
+ASKED = "nodes"  # the file in which a run keeps whom it has asked
 
 
 class Arrived(NamedTuple):
@@ -71,7 +72,7 @@ def of(arrived: Arrived) -> Node:
     ids, names = traits.model(report)
     cause = _cause(report)
     return Node(
-        name=short(report.host) or "without a name", command=short(report.command), exit_code=code,
+        name=short(report.host) or "without a name", command=short(report.command) or "no command", exit_code=code,
         kind={0: "pass", 1: "fail"}.get(code, "unknown"),
         rule=short(cause.rule) if cause else None, reason=report.verdict.partition(": ")[2][:REASON],
         when=short(report.when), source=arrived.source[-NAME:], node=arrived.node, ids=ids, names=names,
@@ -113,3 +114,8 @@ def same_name(one: str, other: str) -> bool:
         return True
     first, second = one.partition("."), other.partition(".")
     return first[0] == second[0] and not first[0].isdigit() and (not first[1] or not second[1])
+
+
+def kept(node: str) -> str:
+    """The file in which a run keeps the report of a node."""
+    return f"{node.replace('/', '_')}.json"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
@@ -35,13 +35,18 @@ class Names:
         return near.pop() if len(near) == 1 and not first.isdigit() else None
 
 
-def told_apart(rows: Iterable[Node], names: Names) -> list[Node]:
-    """The rows under the names that they have, and those in doubt never green."""
+def told_apart(rows: Iterable[Node], names: Names, twice: Counter[str]) -> list[Node]:
+    """The rows under the names that they have, and those in doubt never green; counts what newer ones took away."""
     groups: dict[tuple[str, str], list[Node]] = defaultdict(list)
     for row in rows:
         named = _named(row, names)
         groups[named.name, named.command].append(named)
-    return _shared([row for group in groups.values() for row in _machines(group)])
+    found: list[Node] = []
+    for (name, _), group in groups.items():
+        machines = list(_machines(group))
+        twice[name] += len(group) - len(machines)
+        found += machines
+    return _shared(found)
 
 
 def newer(one: Node, other: Node) -> Node:

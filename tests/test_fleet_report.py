@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -110,3 +111,36 @@ def test_a_set_of_nodes(gpucheck: Gpucheck, judged: Judged, tmp_path: Path, monk
     monkeypatch.setitem(sys.modules, "ClusterShell.NodeSet", None)
     code, _, err = gpucheck("fleet", "report", folder, "--expect", "n[1-4]")
     assert (code, "needs ClusterShell" in err) == (2, True)
+
+
+def test_who_did_not_answer_a_run_is_missing_from_its_folder(judged: Judged, tmp_path: Path) -> None:
+    folder = write(tmp_path / "r", good("n1"))
+    (folder / "nodes").write_text("n1\nn2\n")
+    code, made = judged(folder)
+    assert (code, verdicts(made)) == (3, {"n2": "missing", "n1": "pass"})
+    assert judged(folder, "--expect", "n1,n2")[1]["counts"] == {"missing": 1, "pass": 1}
+    (folder / "nodes").write_text("n[1-2]  # mine\n")
+    assert judged(folder)[0] == 0
+
+
+def test_many_expected_nodes_are_no_file(judged: Judged, gpucheck: Gpucheck, tmp_path: Path) -> None:
+    folder = write(tmp_path / "r", good("n1"))
+    assert (
+        judged(folder, "--expect", ",".join(f"n{number}" for number in range(1, 2001)))[1]["counts"]["missing"] == 1999
+    )
+    for words in (("--expect", "nosuch.txt"), ("--expect", "lists/nosuch"), ("--before", tmp_path / "nosuch")):
+        assert gpucheck("fleet", "report", folder, *words)[0] == 2
+
+
+def test_a_report_without_a_command_is_no_other_machine_s(judged: Judged, tmp_path: Path) -> None:
+    folder = write(tmp_path / "r", replace(good("n1"), command=""))
+    (folder / "n1.json").rename(folder / "n2.json")
+    code, made = judged(folder, "--expect", "n2")
+    assert (code, verdicts(made)) == (3, {"n2": "unknown"})
+
+
+def test_an_older_no_of_the_same_name_is_told(judged: Judged, tmp_path: Path) -> None:
+    folder = write(tmp_path / "r", bad("n1"))
+    (folder / "all.jsonl").write_text(lines(replace(good("n1"), when="2026-01-03T00:00:00+00:00")))
+    code, made = judged(folder)
+    assert (code, made["remarks"]) == (0, ["n1 has several reports: the newest counts"])

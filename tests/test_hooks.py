@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from gpucheck import hooks
+from gpucheck.cli import fleet_node
 from gpucheck.facts import Facts
 from gpucheck.hooks import look, memory, node, scheduler
 from gpucheck.hooks.look import Sight
@@ -661,3 +662,43 @@ def test_systemd_understands_the_units(gpucheck: Gpucheck, tmp_path: Path, kind:
     except FileNotFoundError:
         pytest.skip("no systemd-analyze here, so the units were not verified")
     assert (done.returncode, done.stderr) == (0, "")
+
+
+# --- what a review found ---
+
+
+def test_the_share_is_of_the_nodes_with_gpus(cluster: Cluster) -> None:
+    for number in range(100):
+        cluster.set(f"cpu{number}", gres="(null)")
+    assert scheduler.drained_by_us(Local())[0] == 4
+    assert Hooked("n0")(GONE).out
+    assert "1 of 4 nodes are drained" in Hooked("n1")(GONE).sentence  # not 5 of 104, which were all that have GPUs
+
+
+def test_a_cluster_that_will_be_rebooted_is_not_emptied_by_its_prologs(cluster: Cluster) -> None:
+    cluster.set("n1", "MIXED+REBOOT_REQUESTED")
+    assert not Hooked()(GONE, node.PROLOG).out  # Slurm would drain it by itself, beside the share
+    cluster.set("n1", "MIXED+DRAIN+REBOOT_REQUESTED", "mine")
+    assert Hooked()(GONE, node.PROLOG).out
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_reason_that_ends_with_a_quotation_mark_is_still_ours() -> None:
+    hooked = Hooked()
+    assert hooked(Sight(failed=True, sentence='driver.installed: it says "no"', fatal=True)).out
+    assert [hooked(WELL).sentence for _ in range(3)][-1].startswith("resumed n1")
+
+
+def test_a_name_that_means_every_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "_asked", lambda *_: "NodeName=n1 Arch=x86_64\n   State=IDLE ThreadsPerCore=1\n")
+    assert scheduler.node(Local(), "n1").state == {"IDLE"}
+    with pytest.raises(CannotLook, match="another node than ALL"):
+        scheduler.node(Local(), "ALL")
+
+
+def test_npd_s_line_is_80_bytes(capsys: pytest.CaptureFixture[str]) -> None:
+    for text in ("x" * 81, "é" * 41, "a" + "é" * 90, "x" * 80):
+        fleet_node._told(Decision(memory=Memory(), sentence=text), "npd", WELL, dry=False)
+        line = capsys.readouterr().out.rstrip("\n")
+        assert len(line.encode()) <= 80
+        assert line == text or line.endswith("…")

@@ -11,7 +11,7 @@ from gpucheck import gathering
 from gpucheck.cli.screen import manners, write_whole
 from gpucheck.consoles import clean
 from gpucheck.fleets.runs import Answer
-from gpucheck.nodes import Arrived, Unread, same_name
+from gpucheck.nodes import ASKED, Arrived, Unread, kept, same_name
 from gpucheck.render.grouping import SIGNS
 
 if TYPE_CHECKING:
@@ -36,12 +36,12 @@ class Home:
                 _tell(each, node, answer.seconds, shown)
                 yield each if answer.named else _under(node, each)
             if self.folder and answer.report:
-                self._keep(self.folder / f"{node.replace('/', '_')}.json", answer.report.rstrip() + b"\n")
+                self._keep(self.folder / kept(node), answer.report.rstrip() + b"\n")
 
     def close(self) -> None:
-        """Who was asked, so that `fleet report DIR --expect DIR/nodes` misses whom the run missed."""
+        """Who was asked, so that `fleet report DIR` misses whom the run missed."""
         if self.folder:
-            self._keep(self.folder / "nodes", "".join(f"{node}\n" for node in sorted(self.expected)).encode())
+            self._keep(self.folder / ASKED, "".join(f"{node}\n" for node in sorted(self.expected)).encode())
 
     def _keep(self, file: Path, data: bytes) -> None:
         """A full disk here is nobody's fault there: the rest is judged all the same."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PURPOSES = ("slurm", "npd", "systemd")
 MOMENTS = ("health", "prolog", "epilog")
-NPD_LINE = 80  # characters; node-problem-detector cuts what is longer
+NPD_LINE = 80  # bytes; node-problem-detector cuts what is longer, through the middle of a letter
 OUT, NOT_KNOWN = 1, {"npd": 2, "systemd": 3}
 
 
@@ -47,7 +47,9 @@ def node(
     clean: Annotated[int, typer.Option(help="So many clean looks in a row, and it is back.", min=1)] = 3,
     share: Annotated[
         float,
-        typer.Option(help="Percent of the cluster that gpucheck may have drained at once; always one.", min=0, max=100),
+        typer.Option(
+            help="Percent of the GPU nodes that gpucheck may have drained at once; always one.", min=0, max=100
+        ),
     ] = 5.0,
     state: Annotated[Path, typer.Option(help="Where it is remembered from run to run.", metavar="DIR")] = Path(
         "/var/lib/gpucheck/hooks"
@@ -125,7 +127,10 @@ def _nothing(_: Memory) -> None:
 def _told(decision: Decision, purpose: str, last: Sight, dry: bool) -> int:
     from gpucheck.hooks.scheduler import one_line
 
-    sys.stdout.write(one_line(decision.sentence, NPD_LINE if purpose == "npd" else 1000) + "\n")
+    line = one_line(decision.sentence, 1000)
+    if purpose == "npd" and len(line.encode()) > NPD_LINE:
+        line = line.encode()[: NPD_LINE - len("…".encode())].decode(errors="ignore").rstrip() + "…"
+    sys.stdout.write(line + "\n")
     if decision.out:
         return 0 if dry and purpose == "slurm" else OUT
     return NOT_KNOWN.get(purpose, 0) if last.failed is None else 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import re
 from collections.abc import Sequence
@@ -73,6 +74,8 @@ def report(
     fleet = matrix.collect(gathering.each(files), expected)
     if before:
         earlier = matrix.collect(gathering.each(before), expected)
+        if not any(node.command for node in earlier.nodes):  # else all would be new, and nothing broken since
+            raise Failure(f"--before has no report in it: {', '.join(map(str, before))}", "a folder of an earlier run")
         fleet = replace(fleet, changes=matrix.changes(earlier, fleet))
     return show(fleet, format, output)
 
@@ -95,8 +98,11 @@ def _nodes(text: str) -> Sequence[str]:
         if file.is_file():
             lines = file.read_text(errors="replace").splitlines()
             text = ",".join(line.partition("#")[0] for line in lines)
+        elif "/" in text or file.suffix == ".txt":
+            raise Failure(f"there is no file {text[:200]}", "`--expect n1,n2` names the nodes")
     except OSError as error:
-        raise Failure(f"{file} cannot be read: {error.strerror}", "`--expect n1,n2` names the nodes") from error
+        if error.errno != errno.ENAMETOOLONG:  # a list of many nodes is no name of a file
+            raise Failure(f"{file} cannot be read: {error.strerror}", "`--expect n1,n2` names the nodes") from error
     words = [word for word in re.split(r"[\s,]+(?![^\[]*\])", text) if word]
     if any(set(word) & set("[]@!&^") for word in words):
         try:

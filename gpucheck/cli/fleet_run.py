@@ -23,6 +23,7 @@ from gpucheck.model import Failure
 SECONDS = {"doctor": 300.0, "doctor --deep": 900.0, "verify": 3600.0}
 OURS = ("--format", "--output", "--bundle", "--record", "--from", "--script", "--keep")  # they would take the report
 NOT_KNOWN = 3
+MONTH = 30 * 86_400.0  # seconds; and not for ever, which no engine can be told
 
 
 def run(
@@ -43,7 +44,9 @@ def run(
     ] = "gpucheck",
     timeout: Annotated[
         float | None,
-        typer.Option(help="Seconds for the whole run. Default: 300, deep 900, verify 3600.", min=1, show_default=False),
+        typer.Option(
+            help="Seconds for the whole run. Default: 300, deep 900, verify 3600.", min=1, max=MONTH, show_default=False
+        ),
     ] = None,
     option: Annotated[
         list[str] | None,

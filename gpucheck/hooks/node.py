@@ -24,7 +24,7 @@ AGAIN = 1.0  # seconds between the looks of a Prolog, whose job waits
 class Limits:
     failures: int = 2  # in a row, then it is out
     clean: int = 3  # in a row, then it is back
-    share: float = 5.0  # percent of the cluster that may be drained by us at once
+    share: float = 5.0  # percent of the cluster's GPU nodes that may be drained by us at once
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -163,7 +163,10 @@ def _out_already(at: Slurm, memory: Memory, here: scheduler.Node, sight: Sight) 
         memory = replace(memory, reason=None)
     whose = "by us" if memory.reason else f"for {scheduler.one_line(here.reason or 'no reason', 80)!r}, which stays"
     state = "drained" if here.drained else str(here.otherwise_out).lower()
-    return Decision(memory=memory, sentence=f"{at.name} is {state} {whose}: {sight.sentence}", out=True)
+    told = f"{at.name} is {state} {whose}: {sight.sentence}"
+    # A Prolog that says no has Slurm drain the node by itself, whatever the share; one to be rebooted takes jobs still.
+    works = not here.drained and str(here.otherwise_out).startswith(("REBOOT", "POWER"))
+    return Decision(memory=memory, sentence=told, out=not works)
 
 
 def _mended(at: Slurm, memory: Memory) -> Decision:

@@ -16,6 +16,7 @@ OURS = "gpucheck:"  # how every reason of ours starts; a node with another is ne
 LONGEST = 200  # characters of a reason
 SECONDS = 5.0  # for one command: a controller that is overrun answers late, and a hook must not wait for it
 NOT_ALLOWED = ("Invalid user id", "Access/permission denied")  # slurm_update error: ...
+GPU = re.compile(r"(^|,)gpu\b")  # in a node's Gres
 OTHERS = ("DOWN", "FAIL", "REBOOT", "POWER")  # what a drain of ours is not alone with: an administrator's, or Slurm's
 
 
@@ -38,6 +39,8 @@ class Node:
 def node(host: Host, name: str) -> Node:
     """Raises CannotLook where Slurm does not tell."""
     text = _asked(host, "scontrol", "show", "node", name)
+    if not re.search(rf"^NodeName={re.escape(name)} ", text, re.MULTILINE):
+        raise CannotLook(f"scontrol shows another node than {name}")  # NodeName=ALL would be every node to an update
     state = re.search(r"^ +State=(\S+)", text, re.MULTILINE)
     if not state:
         raise CannotLook(f"scontrol tells no state of {name}")
@@ -46,25 +49,28 @@ def node(host: Host, name: str) -> Node:
     return Node(
         state=frozenset(re.sub("[^A-Z_]", "", word) for word in state[1].split("+")),  # some releases: "DOWN*+DRAIN"
         reason=reason[1] if reason else None,
-        gpus=bool(gres and re.search(r"(^|,)gpu\b", gres[1])),
+        gpus=bool(gres and GPU.search(gres[1])),
     )
 
 
 def drained_by_us(host: Host) -> tuple[int, tuple[str, ...]]:
-    """How many nodes the cluster has, and which are drained with a reason of ours, the first that were so first.
+    """How many nodes with GPUs the cluster has (all, where Slurm knows of no GPU), and which are drained with a reason
+    of ours, the first that were so first: 5 % of a large cluster may be every node of it that has GPUs.
 
     Raises CannotLook. Slurm stamps a reason with its own clock, so every node that asks sees the same order.
     """
-    text = _asked(host, "env", "SLURM_TIME_FORMAT=%s", "sinfo", "--all", "-h", "-N", "-o", "%N|%T|%H|%E")
-    names, found = set(), set()
+    text = _asked(host, "env", "SLURM_TIME_FORMAT=%s", "sinfo", "--all", "-h", "-N", "-o", "%N|%T|%H|%G|%E")
+    names, equipped, found = set(), set(), set()
     for line in text.splitlines():  # a line a node and partition
-        name, state, when, reason = (*line.split("|", 3), "", "", "")[:4]
+        name, state, when, gres, reason = (*line.split("|", 4), "", "", "", "")[:5]
         names.add(name)
+        if GPU.search(gres):
+            equipped.add(name)
         if "drain" in state and reason.startswith(OURS):
             found.add((int(when) if when.isdecimal() else 0, name))
     if not names:
         raise CannotLook("sinfo tells of no node")
-    return len(names), tuple(name for _, name in sorted(found))
+    return len(equipped or names), tuple(name for _, name in sorted(found))
 
 
 def most(nodes: int, percent: float) -> int:
@@ -94,7 +100,8 @@ def calls(host: Host, path: str) -> bool:
 
 
 def reason(rule: str, message: str) -> str:
-    return one_line(f"{OURS} {rule}: {message}", LONGEST)
+    """scontrol takes a quotation mark at the end away, and what it then has would not be ours to resume."""
+    return one_line(f"{OURS} {rule}: {message}", LONGEST).rstrip('" ')
 
 
 def one_line(text: str, longest: int) -> str:

@@ -8,6 +8,6 @@ said=$(timeout -k 1 @SECONDS@ @GPUCHECK@ fleet node --for npd ${GPUCHECK_NODE-})
 code=$?
 # A gpucheck that is broken says nothing, and Python ends with 1 then.
 [ -n "$said" ] || { echo "gpucheck gives no answer: it ended with $code"; exit 2; }
-echo "$said"
+printf '%s\n' "$said"
 [ $code -le 1 ] && exit $code
 exit 2

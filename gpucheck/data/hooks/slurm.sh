@@ -8,6 +8,6 @@ said=$(timeout -k 1 @SECONDS@ @GPUCHECK@ fleet node --for slurm --at @MOMENT@ ${
 code=$?
 case $said in
     ok:*) ;;
-    *) echo "$said" >&2; logger -t gpucheck -- "${said:-no answer: it ended with $code}" 2>/dev/null ;;
+    *) printf '%s\n' "$said" >&2; logger -t gpucheck -- "${said:-no answer: it ended with $code}" 2>/dev/null ;;
 esac
 @END@
