@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 
 from gpucheck import reports
 from gpucheck.model import Failure, Report
-from gpucheck.nodes import ASKED, NAME, Arrived, Unread, kept
+from gpucheck.nodes import ASKED, ASKING, NAME, Arrived, Unread, kept
 
 LARGEST = 8 << 20  # bytes of one report; the largest of a real machine has a tenth of that
 SHORTEST = 64  # what is shorter and has no end is not worth the parser's time, of which garbage would take hours
@@ -59,6 +59,8 @@ def _found(paths: Sequence[Path]) -> Iterator[Path | Unread]:
 
 def _missed(folder: Path) -> Iterator[Unread]:
     """Whom `fleet run --output` asked, and who did not answer: else a folder without them would be green."""
+    if (folder / ASKING).is_file():
+        yield Unread(str(folder / ASKING), "the run that wrote this was broken off: whom else it asked is not known")
     try:
         with (folder / ASKED).open("rb") as file:
             names = file.read(LARGEST).decode(errors="replace").splitlines()

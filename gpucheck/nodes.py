@@ -13,6 +13,7 @@ from gpucheck.traits import Figure
 ORDER = ("fail", "missing", "unread", "unknown", "pass")  # the worst first
 REASON, NAME = 300, 120  # characters
 ASKED = "nodes"  # the file in which a run keeps whom it has asked
+ASKING = "asking"  # the file that is there as long as it asks
 
 
 class Arrived(NamedTuple):

@@ -11,7 +11,7 @@ from gpucheck import gathering
 from gpucheck.cli.screen import manners, write_whole
 from gpucheck.consoles import clean
 from gpucheck.fleets.runs import Answer
-from gpucheck.nodes import ASKED, Arrived, Unread, kept, same_name
+from gpucheck.nodes import ASKED, ASKING, Arrived, Unread, kept, same_name
 from gpucheck.render.grouping import SIGNS
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ class Home:
     def came(self, answers: Iterator[Answer], shown: Progress) -> Iterator[Arrived | Unread]:
         for answer in answers:
             node = answer.node.rpartition("@")[2]
+            if self.folder and not self.expected:
+                self._keep(self.folder / ASKING, b"")  # until close() the folder says that it is not whole
             self.expected.append(node)
             for each in _read(answer, node):
                 _tell(each, node, answer.seconds, shown)
@@ -42,6 +44,8 @@ class Home:
         """Who was asked, so that `fleet report DIR` misses whom the run missed."""
         if self.folder:
             self._keep(self.folder / ASKED, "".join(f"{node}\n" for node in sorted(self.expected)).encode())
+            if not self.unwritten:
+                (self.folder / ASKING).unlink(missing_ok=True)
 
     def _keep(self, file: Path, data: bytes) -> None:
         """A full disk here is nobody's fault there: the rest is judged all the same."""

@@ -41,6 +41,7 @@ def run(asked: Asked, say: Say) -> Iterator[Answer]:
     )
     fit = []
     try:
+        slurm_home.note(begun.folder, [node.name for node in nodes])
         for node in nodes:
             why = node.unfit(asked.options.get("busy") == "yes")
             if why is None and gpus is not None and gpus > node.gpus:
@@ -127,4 +128,4 @@ def _end(begun: Begun, nodes: Sequence[Node]) -> None:
                     each.unlink(missing_ok=True)
                 break
             time.sleep(0.2)
-        begun.folder.rmdir()  # where nothing came
+        slurm_home.tidy(begun.folder)

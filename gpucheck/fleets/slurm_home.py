@@ -15,6 +15,7 @@ from gpucheck.fleets.runs import Answer, contents, printable
 from gpucheck.fleets.slurm_jobs import Task, Tasks
 from gpucheck.fleets.slurm_nodes import Node
 from gpucheck.model import Failure
+from gpucheck.nodes import ASKED
 
 SETTLING = 20.0  # seconds until a report that a job has left must be seen here: NFS shows it late
 Place = tuple[str, int]  # array and task
@@ -42,6 +43,19 @@ def folder(given: str | None) -> Path:
         tip = "give one that all nodes share and you may write"
         raise Failure(f"the folder {folder} cannot be used: {error.strerror}", tip) from error
     return folder
+
+
+def note(folder: Path, nodes: Sequence[str]) -> None:
+    """Whom the run asks: a `fleet report` of this folder misses those from whom nothing came."""
+    with suppress(OSError):  # then no job writes there either, and its row says so
+        (folder / ASKED).write_text("".join(f"{node}\n" for node in nodes))
+
+
+def tidy(folder: Path) -> None:
+    """Away with a folder to which nothing came."""
+    if {each.name for each in folder.iterdir()} == {ASKED}:
+        (folder / ASKED).unlink()
+        folder.rmdir()
 
 
 def home(begun: Begun, waiting: dict[str, Place]) -> Iterator[Answer]:

@@ -56,13 +56,13 @@ def test_each_node_sends_its_report_and_a_drained_one_its_reason(cluster: Cluste
         assert report.host == node
         assert text.count("NVIDIA H100 80GB HBM3") >= 2
         assert cluster.on("ctl", f"cat whole/{node}.json") == text
-    assert cluster.on("ctl", "ls -A whole").split() == ["n1.json", "n3.json", "n4.json"]
+    assert cluster.on("ctl", "ls -A whole").split() == ["n1.json", "n3.json", "n4.json", "nodes"]
     again = cluster.ask(options={"folder": "/shared/whole"})
     assert again[0]["failure"] == "/shared/whole has the reports of an earlier run"
     command = "python3 -P -m gpucheck fleet run --engine slurm --nodes n[1-2] --remote 'python3 -P -m gpucheck'"
     page = cluster.on("ctl", f"{command} --option folder=page --format json", user=slurm_cluster.USER, check=False)
     assert "fan | broken" in page
-    assert cluster.on("ctl", "ls -A page").split() == ["n1.json"]
+    assert cluster.on("ctl", "ls -A page").split() == ["n1.json", "nodes"]
 
 
 def test_each_job_takes_all_gpus_of_its_node_and_no_node_twice(cluster: Cluster) -> None:
@@ -111,7 +111,7 @@ def test_an_interrupted_run_leaves_no_job_and_no_half_report(cluster: Cluster, n
     folder = f"ended-{number}"
     asking = slurm_cluster.asking(program=HALF, options={"folder": folder})
     cluster.on("ctl", f"{asking} > {folder}.said 2>&1 & echo $! > {folder}.pid", user=slurm_cluster.USER)
-    cluster.until(f"ls -A {folder} | grep -vc said", "4")
+    cluster.until(f"ls -A {folder} | grep -vcE 'said|nodes'", "4")
     assert "gpucheck-" in cluster.on("ctl", "squeue -h -o %j")
     cluster.on("ctl", f"kill -{number} $(cat {folder}.pid); while [ -e /proc/$(cat {folder}.pid) ]; do sleep 0.1; done")
     assert cluster.on("ctl", f"cat {folder}.said; squeue -h -t pending,running; ls -A | grep {folder}") == (

@@ -73,10 +73,15 @@ def test_an_interrupt_ends_every_ssh_and_leaves_whole_files(racked: Rack, tmp_pa
         out, err = running.communicate(timeout=60)
     assert running.returncode == 128 + number, err
     assert "interrupted" in err
+    later = subprocess.run(
+        (sys.executable, "-m", "gpucheck", "fleet", "report", str(tmp_path)), capture_output=True, text=True, cwd=ROOT
+    )
+    assert "was broken off" in later.stdout
+    assert later.returncode != 0
     assert "Traceback" not in err
     assert out == ""
     assert racked.idle()
-    assert [file.name for file in tmp_path.iterdir()] == ["good.json"]
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["asking", "good.json"]
     assert json.loads((tmp_path / "good.json").read_bytes())["command"] == "doctor"
 
 
