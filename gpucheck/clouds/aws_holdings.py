@@ -61,15 +61,19 @@ def everything(api: Api, name: str | None, regions: Sequence[str] = ()) -> tuple
 
 
 def end(api: Api, name: str | None, born: Mapping[str, float], say: Say) -> Sequence[Resource]:
-    """What was there, and is there no more. `born`: regions, and until when an instance there may be in no list."""
+    """What was there, and is there no more. `born`: regions, and until when an instance there may be in no list.
+
+    They are looked at first: whoever ends us gives us seconds, and all regions take longer.
+    """
     was: dict[str, Resource] = {}
     asked: set[str] = set()
     refusals: dict[str, Refused] = {}  # by id
-    regions: Sequence[str] = ()  # all of them in the first look, and then those that matter
+    regions: Sequence[str] = tuple(born)  # then all of them, and then those that matter
+    whole = False  # all of them were looked at
     until = time.monotonic() + LONGEST
     while True:
         found, silent = everything(api, name, regions)
-        if regions and silent:
+        if whole and silent:
             raise next(iter(silent.values()))
         for region, no in silent.items():
             say(f"{region} does not say what is there: {no}", None)
@@ -80,7 +84,8 @@ def end(api: Api, name: str | None, born: Mapping[str, float], say: Say) -> Sequ
         left = [each for each in found if each.id not in refusals and (each.region, each.name) not in kept]
         seen = {each.region for each in was.values() if each.kind == "instance"}
         coming = [region for region, end in born.items() if region not in seen and time.monotonic() < end]
-        if not left and not coming:
+        began, whole = not whole and bool(regions), whole or not regions
+        if whole and not left and not coming:
             break
         if time.monotonic() > until:
             what = ", ".join(f"{each.kind} {each.id}" for each in left)
@@ -93,8 +98,8 @@ def end(api: Api, name: str | None, born: Mapping[str, float], say: Say) -> Sequ
                     asked.update([each.id] if _delete(api.ec2(each.region), each) else [])
                 except Refused as no:
                     refusals[each.id] = no
-        regions = [*{each.region: None for each in was.values()}, *coming]
-        time.sleep(api.pace(POLL))
+        regions = () if began else [*{each.region: None for each in was.values()}, *coming]
+        time.sleep(api.pace(0.0 if began else POLL))
     if refusals:
         raise next(iter(refusals.values()))
     return list(was.values())

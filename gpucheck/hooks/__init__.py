@@ -38,7 +38,7 @@ KINDS: dict[str, tuple[tuple[str, str, int], ...]] = {
 }
 # A Prolog that says no with a drain of ours gives the job back; everything else ends well, or Slurm drains by itself.
 GIVE_BACK = '[ $code -eq 1 ] && [ -n "$said" ] && exit 1  # a broken Python ends with 1 too, and says nothing\nexit 0'
-SECONDS = {"slurm-prolog": 40, "slurm-epilog": 30, "slurm-health": 50, "npd": 25}  # Slurm kills a health check at 60
+SECONDS = {"slurm-prolog": 50, "slurm-epilog": 30, "slurm-health": 50, "npd": 25}  # Slurm kills a health check at 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

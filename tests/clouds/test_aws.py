@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
 import pytest
 from botocore.stub import ANY, Stubber
 
+from gpucheck import clouds
 from gpucheck.clouds import Refused, aws_bodies, aws_holdings
 from gpucheck.clouds.aws import Aws
 from gpucheck.clouds.aws_api import Api
 from gpucheck.clouds.orders import Order
-from tests.clouds import killed
+from tests.clouds import killed, rigs
 from tests.clouds.emulators.aws import DEEP_LEARNING, REGIONS, Emulator
 
 SSH = {"ssh_key": "ssh-ed25519 AAAA ana", "ssh_from": "203.0.113.7/32"}
@@ -365,3 +367,24 @@ def test_an_instance_ends_though_not_all_may_be_listed(
         Aws(api).remove("ana-1", quiet)
     assert no.value.reason == "permission"
     assert aws_emulator.instance("ana-1").state == "terminated"
+
+
+def test_its_own_region_is_emptied_before_all_others_are_asked(
+    aws_emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = clouds.cloud("aws", "us-west-2")
+    order = rigs.aws(aws_emulator).order(region="us-west-2")
+    account.create(order, account.zones(order)[0], lambda *_: None)
+    asked: list[tuple[str, ...]] = []
+    whole = aws_holdings.everything
+
+    def everything(api: Api, name: str | None, regions: Sequence[str] = ()) -> Any:
+        asked.append(tuple(regions))
+        return whole(api, name, regions)
+
+    monkeypatch.setattr(aws_holdings, "everything", everything)
+    said: list[str] = []
+    account.remove(order.name, lambda line, _: said.append(f"{len(asked)} {line}"))
+    assert asked[:2] == [("us-west-2",), ()]
+    assert said[0].startswith("1 deleting the instance")
+    assert aws_emulator.left() == []
