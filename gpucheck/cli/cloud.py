@@ -312,8 +312,8 @@ def _line(machine: Machine) -> str:
     ends = f"ends itself at {machine.expires:%H:%M} UTC" if machine.expires else "of unknown end"
     where = machine.zone or machine.region
     words = (
-        f"{machine.provider}  {machine.name}  {machine.instance_type}{spot}  {where}  {machine.state}  "
-        f"{machine.address or '-'}  {ends}"
+        f"{machine.provider}  {machine.name}  of {machine.owner or 'nobody'}  {machine.instance_type}{spot}  {where}  "
+        f"{machine.state}  {machine.address or '-'}  {ends}"
     )
     return f"{clean(words)}\n"
 

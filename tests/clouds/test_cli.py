@@ -239,6 +239,7 @@ def test_create_list_report_ssh_destroy(rig: Rig, gpucheck: Gpucheck, monkeypatc
     code, out, _ = gpucheck("cloud", "list", rig.provider)
     assert code == 0
     assert "running" in out
+    assert f"ana-1  of {rig.account().machines('ana-1')[0].owner}  " in out
     rig.set_console("ana-1", player.booted("ana-1", player.verified(RUN)))
     assert gpucheck("cloud", "report", rig.provider, "ana-1")[0] == 0
     ran: list[tuple[str, ...]] = []
