@@ -20,7 +20,6 @@ MINUTES = range(10, 23 * 60 + 1)  # less than a day: the end that Azure keeps is
 PACKAGE = "GPUCHECK_PACKAGE"
 NAME = re.compile(r"[a-z][a-z0-9-]{0,29}[a-z0-9]")
 REGIONS = {"aws": "us-east-1", "gcp": "us-central1", "azure": "eastus"}  # those that prices are listed for
-
 LONGEST = 31  # characters of a name
 POWERS_OFF = ("aws",)  # where an instance that powers itself off is ended by that; the others' own clock ends theirs
 

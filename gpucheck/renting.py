@@ -26,7 +26,7 @@ GRACE = 180.0  # seconds after its end in which a cloud may still post the last 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Home:
-    """What came back: the console as it was read last, and what was given back."""
+    """What came home: the console as it was read last, and the instance as it was then."""
 
     machine: Machine
     console: Console

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,14 +12,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gpucheck.cli import cloud_files
+from gpucheck.cli import cloud_account, cloud_files
+from gpucheck.cli.cloud_account import account_of, confirmed, line
 from gpucheck.cli.cloud_options import Where, a_name, of_an_order
 from gpucheck.cli.examples import epilog
 from gpucheck.cli.manners import mannered
 from gpucheck.cli.options import a_format
 from gpucheck.cli.screen import complain, manners, saying, show, write_whole
-from gpucheck.clouds import CLOUDS, Asked
-from gpucheck.consoles import clean
+from gpucheck.clouds import Asked
 from gpucheck.model import Failure, Report
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def verify(
 
     what = ordered(asked)
     _writable(output)
-    account = _account(asked.provider, what.order.region)
+    account = account_of(asked.provider, what.order.region)
     if not _agreed(account, what, yes, dry_run):
         return 0
     if not yes:
@@ -89,7 +88,7 @@ def create(
         address, name = door.own_address(ssh_from), ordered(asked).order.name
         asked = replace(asked, ssh_key=door.key(asked.provider, name), ssh_from=address)
     what = ordered(asked)
-    account = _account(asked.provider, what.order.region)
+    account = account_of(asked.provider, what.order.region)
     if not _agreed(account, what, yes, dry_run):
         return 0
     if not yes:
@@ -98,7 +97,7 @@ def create(
         door.keep_login(asked.provider, what.order.name, what.login)
     with saying() as say:
         machine = renting.made(account, what.order, say)
-    sys.stdout.write(_line(machine))
+    sys.stdout.write(line(machine))
     complain(
         f"its report: `gpucheck cloud report {machine.provider} {machine.name}`",
         f"give it back before its time: `gpucheck cloud destroy {machine.provider} {machine.name}`",
@@ -106,35 +105,12 @@ def create(
     return 0
 
 
-def listing(
-    cloud: Annotated[str | None, typer.Argument(help="Default: all three.", metavar="[CLOUD]")] = None,
-) -> int:
-    """All that is ours, in all regions, by its tag: instances, and what was left beside them."""
-    failed = 0
-    for provider in _clouds(cloud):
-        try:
-            account = _account(provider)
-            machines = [machine for machine in account.machines() if machine.state != "gone"]
-            resources = account.resources()
-        except Failure as failure:  # one cloud that does not answer hides no other
-            complain(f"{provider}: not known: {failure}", failure.tip)
-            failed = NOT_KNOWN
-            continue
-        sys.stdout.writelines(_line(machine) for machine in machines)
-        sys.stdout.writelines(_resource(provider, each) for each in resources if each.kind != "instance")
-        if any(each.kind == "unknown" for each in resources):
-            failed = NOT_KNOWN
-        if not machines and not resources:
-            sys.stdout.write(f"{provider}: nothing of gpucheck's\n")
-    return failed
-
-
 def report(cloud: Where, name: Name, output: Folder = None, format: Format = "terminal") -> int:
     """The report of an instance that was made by `create`, as soon as it is there."""
     from gpucheck import renting
 
     _writable(output)
-    account = _account(cloud)
+    account = account_of(cloud)
     machine = _machine(account, cloud, name)
     with saying() as say:
         home = renting.proven(account, machine, name, say)
@@ -150,7 +126,7 @@ def ssh(
     from gpucheck import consoles, rentals
     from gpucheck import ssh as door
 
-    account = _account(cloud)
+    account = account_of(cloud)
     machine = _machine(account, cloud, name)
     if not machine.address:
         raise Failure(f"{name} is {machine.state} and has no address", "wait a minute, and again", NOT_KNOWN)
@@ -164,51 +140,6 @@ def ssh(
         os.execvp(line[0], (*line, *(command or ())))  # noqa: S606 - no shell is wanted
     except FileNotFoundError as missing:
         raise Failure("there is no ssh here", "install OpenSSH's client") from missing
-
-
-def destroy(
-    cloud: Annotated[str | None, typer.Argument(help="Default: all three.", metavar="[CLOUD]")] = None,
-    name: Annotated[str | None, typer.Argument(help="The run.", metavar="[NAME]", callback=a_name)] = None,
-    everything: Annotated[bool, typer.Option("--all", help="Every run of gpucheck, in all regions.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-) -> int:
-    """End and delete a run, or all: instances, disks, addresses, interfaces, groups. Nothing there is no error."""
-    from gpucheck import ssh as door
-
-    if (name is None) is not everything:
-        raise Failure(
-            "which run?", "`gpucheck cloud destroy CLOUD NAME`, or --all; `gpucheck cloud list` has the names"
-        )
-    failed = 0
-    for provider in _clouds(cloud):
-        try:
-            account = _account(provider)
-            found = account.resources(name)
-            sys.stdout.writelines(_resource(provider, each) for each in found)
-            if found and everything and not yes and not _confirmed(f"destroy these {len(found)}?"):
-                return 1
-            with saying() as say:
-                gone = account.remove(name, say)
-        except Failure as failure:
-            complain(f"{provider}: not known to be empty: {failure}", failure.tip)
-            failed = NOT_KNOWN
-            continue
-        for run in {each.name for each in gone if each.name} | ({name} if name else set()):
-            door.forget(provider, run)
-        sys.stdout.write(f"{provider}: {f'{len(gone)} gone' if gone else 'nothing was there'}\n")
-    return failed
-
-
-def _account(provider: str, region: str | None = None) -> Cloud:
-    from gpucheck import clouds
-
-    return clouds.cloud(provider, region)
-
-
-def _clouds(given: str | None) -> Iterator[str]:
-    if given is not None and given not in CLOUDS:
-        raise Failure(f"there is no cloud {given!r}", ", ".join(CLOUDS))
-    yield from (given,) if given else CLOUDS
 
 
 def _machine(account: Cloud, provider: str, name: str) -> Machine:
@@ -233,18 +164,9 @@ def _agreed(account: Cloud, what: Ordered, yes: bool, dry_run: bool) -> bool:
         complain(what.price, None)
     if dry_run:
         return False
-    if not yes and not _confirmed("rent it?"):
+    if not yes and not confirmed("rent it?"):
         raise Failure("nothing was rented", "`--yes` asks nothing")
     return True
-
-
-def _confirmed(question: str) -> bool:
-    """Raises Failure where there is no terminal to ask on."""
-    if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise Failure("there is no terminal to ask on", "`--yes` asks nothing; `--dry-run` shows what would be sent")
-    with suppress(typer.Abort):
-        return typer.confirm(question, err=True)
-    return False
 
 
 def _judged(home: Home, output: Path | None, format: str, framework: str | None = None) -> int:
@@ -307,27 +229,12 @@ def _returned(gone: Sequence[Resource]) -> None:
     complain(f"given back: {', '.join(f'{each.kind} {each.id}' for each in gone) or 'nothing was there'}", None)
 
 
-def _line(machine: Machine) -> str:
-    spot = " spot" if machine.spot else ""
-    ends = f"ends itself at {machine.expires:%H:%M} UTC" if machine.expires else "of unknown end"
-    where = machine.zone or machine.region
-    words = (
-        f"{machine.provider}  {machine.name}  of {machine.owner or 'nobody'}  {machine.instance_type}{spot}  {where}  "
-        f"{machine.state}  {machine.address or '-'}  {ends}"
-    )
-    return f"{clean(words)}\n"
-
-
-def _resource(provider: str, each: Resource) -> str:
-    return clean(f"{provider}  {each.name or '-'}  {each.kind}  {each.id}  {each.region}") + "\n"
-
-
 app.command(epilog=epilog("cloud verify"))(mannered(of_an_order(verify)))
 app.command(epilog=epilog("cloud create"))(mannered(of_an_order(create)))
-app.command("list", epilog=epilog("cloud list"))(mannered(listing))
+app.command("list", epilog=epilog("cloud list"))(mannered(cloud_account.listing))
 app.command(epilog=epilog("cloud report"))(mannered(report))
 app.command(epilog=epilog("cloud ssh"))(mannered(ssh))
-app.command(epilog=epilog("cloud destroy"))(mannered(destroy))
+app.command(epilog=epilog("cloud destroy"))(mannered(cloud_account.destroy))
 app.command(epilog=epilog("cloud offers"))(mannered(cloud_files.offers))
 app.command(epilog=epilog("cloud init"))(mannered(cloud_files.init))
 app.command(epilog=epilog("cloud render"))(mannered(of_an_order(cloud_files.render)))

@@ -11,7 +11,7 @@ from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler
 from urllib.parse import urlsplit
 
-from tests.clouds.serving import Server, running
+from tests.serving import Server, running
 
 HOP = {"connection", "transfer-encoding", "keep-alive", "content-length"}
 
@@ -84,5 +84,4 @@ class _Forward(BaseHTTPRequestHandler):
 def proxy(upstream: str, **routes: str) -> Iterator[Proxy]:
     """`routes`: where else what begins so goes, by the start of its path."""
     with running(Proxy(upstream, {f"/{start}": to for start, to in routes.items()})) as server:
-        assert isinstance(server, Proxy)
         yield server

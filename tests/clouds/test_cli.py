@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from gpucheck import consoles, renting, ssh
+from gpucheck import clouds, consoles, renting, ssh
 from gpucheck.cli import Interrupted
-from gpucheck.clouds import ENDPOINT, Asked, Refused
+from gpucheck.clouds import ENDPOINT, Asked, Refused, Resource
 from gpucheck.ordering import ordered
 from gpucheck.render import json as json_lines
 from tests.clouds import player
@@ -282,7 +282,7 @@ def test_its_time_begins_as_it_is_agreed_to(rig: Rig, gpucheck: Gpucheck, monkey
         return replace(what, order=replace(what.order, expires=what.order.expires - timedelta(hours=2)))
 
     monkeypatch.setattr(ordering, "ordered", ordered)
-    monkeypatch.setattr("gpucheck.cli.cloud._confirmed", lambda _: True)
+    monkeypatch.setattr("gpucheck.cli.cloud.confirmed", lambda _: True)
     assert gpucheck(*words(rig, "create"))[0] == 0
     (machine,) = rig.account().machines("ana-1")
     assert machine.expires
@@ -393,3 +393,23 @@ def test_who_ends_it(provider: str, timer: bool) -> None:
     asked = Asked(provider=provider, package=WHEEL)
     assert ("systemd-run" in ordered(asked).order.user_data) is timer
     assert "systemd-run" in ordered(asked, timer=True).order.user_data
+
+
+def test_destroying_where_a_region_does_not_say_is_not_done(
+    gpucheck: Gpucheck, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The account's own policy may keep a region from telling; then nobody knows that nothing is left."""
+    silent = Resource(kind="unknown", id="no answer of x-1", region="x-1", name=None, expires=None)
+
+    class Account:
+        def resources(self, _name: str | None) -> list[Resource]:
+            return [silent]
+
+        def remove(self, _name: str | None, _say: object) -> list[Resource]:
+            return []
+
+    monkeypatch.setattr(clouds, "cloud", lambda *_: Account())
+    for which in (("ana-1",), ("--all", "--yes")):
+        code, out, _ = gpucheck("cloud", "destroy", "aws", *which)
+        assert code == 3
+        assert "no answer of x-1" in out

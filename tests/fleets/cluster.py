@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.serving import Server, running
 
 READY = {"type": "Ready", "status": "True"}
 PATHS = (  # path, resource, namespaced
@@ -43,9 +44,7 @@ def starting(reason: str, message: str) -> dict[str, Any]:
     return {"phase": "Pending", "containerStatuses": [{"name": "gpucheck", "state": state}]}
 
 
-class Fake(ThreadingHTTPServer):
-    daemon_threads = True
-
+class Fake(Server):
     def __init__(self, nodes: list[dict[str, Any]], statuses: dict[str, Any], logs: dict[str, bytes]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.nodes = {each["metadata"]["name"]: each for each in nodes}
@@ -172,14 +171,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def started(fake: Fake) -> Iterator[Fake]:
-    thread = threading.Thread(target=fake.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
-    thread.start()
-    try:
+    with running(fake):
         yield fake
-    finally:
-        fake.shutdown()
-        fake.server_close()
-        thread.join()
 
 
 def kubeconfig(folder: Path, port: int) -> Path:

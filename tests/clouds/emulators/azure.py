@@ -25,7 +25,7 @@ import jsonschema
 import pytest
 
 from gpucheck.clouds import ENDPOINT
-from tests.clouds.serving import Server, running
+from tests.serving import Server, running
 
 SCHEMAS = Path(__file__).parents[1] / "schemas"
 SUBSCRIPTION = "00000000-0000-0000-0000-000000000000"

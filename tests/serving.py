@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
 
 
 class Server(ThreadingHTTPServer):
@@ -22,8 +22,11 @@ class Server(ThreadingHTTPServer):
             super().handle_error(request, client_address)
 
 
+S = TypeVar("S", bound=Server)
+
+
 @contextmanager
-def running(server: Server) -> Iterator[Server]:
+def running(server: S) -> Iterator[S]:
     """Answering until the block ends."""
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
