@@ -10,10 +10,11 @@ from enum import Enum
 from functools import cache, partial
 from typing import Any, TypeVar, cast
 
-from gpucheck.facts import DEEP_SUBJECTS, HOST_SUBJECTS, IMAGE_SUBJECTS, RUN_SUBJECTS, Facts, Version
+from gpucheck.facts import DEEP_SUBJECTS, HOST_SUBJECTS, IMAGE_SUBJECTS, RUN_SUBJECTS, WORLD_SUBJECTS, Facts, Version
 
 T = TypeVar("T")
-SUBJECTS = {subject.__name__: subject for subject in (*HOST_SUBJECTS, *IMAGE_SUBJECTS, *DEEP_SUBJECTS, *RUN_SUBJECTS)}
+ALL = (*HOST_SUBJECTS, *IMAGE_SUBJECTS, *DEEP_SUBJECTS, *RUN_SUBJECTS, *WORLD_SUBJECTS)
+SUBJECTS = {subject.__name__: subject for subject in ALL}
 
 
 class WrongShape(ValueError):

@@ -157,11 +157,12 @@ def run(
     image: str, command: Sequence[str], *, gpus: bool, files_in: Mapping[str, Path] | None = None,
     collect: Mapping[str, Path] | None = None, environment: Mapping[str, str] | None = None,
     timeout: float | None = None, say: Say = lambda _line, _share: None, client: Engine | None = None,
-    started: Callable[[str], None] = lambda _id: None,
+    started: Callable[[str], None] = lambda _id: None, network: str = "none",
 ) -> Ran:  # fmt: skip
-    """Run a command in a container without network, and remove the container, whatever happens. Raises Failure.
+    """Run a command in a container, and remove the container, whatever happens. Raises Failure.
 
-    The image's own entrypoint is not run. `started` is called with the container's id before it starts.
+    It has no network, or with `network` "host" this machine's own. The image's own entrypoint is not run. `started` is
+    called with the container's id before it starts.
 
     `files_in` maps a path in the container to a file or folder here. `collect` maps a folder in the container, which is
     made and may be written to, to a folder here, which gets what the command left there. Each line of output is said.
@@ -170,7 +171,7 @@ def run(
     if isinstance(client, Podman):
         return client.run(
             image, command, gpus=gpus, files_in=files_in or {}, collect=collect or {}, environment=environment or {},
-            timeout=timeout, say=say, started=started,
+            timeout=timeout, say=say, started=started, network=network,
         )  # fmt: skip
     from docker.types import LogConfig
 
@@ -179,7 +180,7 @@ def run(
         container = engine.containers.create(
             image, list(command[1:]), entrypoint=list(command[:1]), name=name, labels={LABEL: "run"},
             environment=dict(environment or {}),
-            user=str(archives.USER), cap_drop=["ALL"], security_opt=["no-new-privileges"], network_mode="none",
+            user=str(archives.USER), cap_drop=["ALL"], security_opt=["no-new-privileges"], network_mode=network,
             log_config=LogConfig(type=LogConfig.types.JSON),  # another engine-wide driver may not be readable
             mem_limit=int(engine.info()["MemTotal"] * running.MEMORY_SHARE), pids_limit=running.PROCESSES,
             shm_size=SHARED_MEMORY,

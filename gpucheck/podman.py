@@ -101,7 +101,7 @@ class Podman:
     def run(
         self, image: str, command: Sequence[str], *, gpus: bool, files_in: Mapping[str, Path],
         collect: Mapping[str, Path], environment: Mapping[str, str], timeout: float | None, say: Say,
-        started: Callable[[str], None],
+        started: Callable[[str], None], network: str = "none",
     ) -> Ran:  # fmt: skip
         """As containers.run."""
         if gpus and self.version < KNOWS_CDI:
@@ -109,7 +109,7 @@ class Podman:
         memory = int(self._info["host"]["memTotal"] * running.MEMORY_SHARE)
         options = [
             f"--entrypoint={json.dumps(list(command[:1]))}", f"--label={building.LABEL}=run", "--pull=never",
-            f"--user={archives.USER}", "--cap-drop=all", "--security-opt=no-new-privileges", "--network=none",
+            f"--user={archives.USER}", "--cap-drop=all", "--security-opt=no-new-privileges", f"--network={network}",
             f"--memory={memory}", f"--pids-limit={running.PROCESSES}", f"--shm-size={running.SHARED_MEMORY}",
             "--log-driver=none", "--http-proxy=false", "--no-healthcheck",
             *(f"--env={key}={value}" for key, value in environment.items()),

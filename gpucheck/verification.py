@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import shutil
 import time
@@ -25,19 +26,20 @@ from gpucheck import (
     recipes,
     sampling,
 )
-from gpucheck.facts import Docker, Driver, Facts, Kernel, Nvml, Pci
+from gpucheck.facts import Docker, Driver, Facts, Kernel, Nvml, Pci, Request
 from gpucheck.host import Host
 from gpucheck.model import Failure, Report, Say
 from gpucheck.probes import PROBES
 from gpucheck.recipes import Recipe
-from gpucheck.rules import ANSWER, RUN_RULES
-from gpucheck.witnesses import WITNESSES
+from gpucheck.rules import ANSWER, RUN_RULES, WORLD_RULES
+from gpucheck.witnesses import WITNESSES, WORLD_WITNESSES
 
 PAYLOADS = Path(__file__).with_name("payloads")
 INSIDE = "/opt/gpucheck"  # the folder of a run in its container
 ELSEWHERE = "the Docker Engine is on another machine"
 BACKENDS = ("tensorflow", "torch", "jax")  # Keras's; the first is the default
 CUDA_CACHE = "/tmp/cuda"  # noqa: S108 - in the container, whose user may have no home to write to
+WORLD_SECONDS = 600.0  # at most, that a node waits for the others: their images are built while it waits
 STEP = re.compile(r"epoch (\d+)/(\d+), step (\d+)/(\d+)")
 
 
@@ -67,6 +69,7 @@ class Wish:
     seed: int = 0
     limit: int | None = None
     control: bool = True
+    world: str | None = None  # RANK@HOST,HOST,…:PORT, where this is one node of several that train together
     timeout: float = 3600.0  # seconds for the run
     keep: Path | None = None
 
@@ -146,8 +149,11 @@ def rejudge(evidence: Path) -> Report:
 
 
 def _judge(evidence: Path, host: Facts, name: str | None = None) -> Report:
-    facts = host | engine.collect(WITNESSES, evidence, deadline=300.0)
-    return engine.report("verify", facts, engine.judge(RUN_RULES, facts, compat.load()), host=name, answer=ANSWER)
+    facts, rules = host | engine.collect(WITNESSES, evidence, deadline=300.0), RUN_RULES
+    asked = facts.known.get(Request)
+    if asked and "--world" in asked.command:
+        facts, rules = facts | engine.collect(WORLD_WITNESSES, evidence), (*RUN_RULES, *WORLD_RULES)
+    return engine.report("verify", facts, engine.judge(rules, facts, compat.load()), host=name, answer=ANSWER)
 
 
 def _why_host(wish: Wish, facts: Facts) -> str | None:
@@ -178,7 +184,8 @@ def _arguments(wish: Wish, out: str, data: str | None) -> list[str]:
     options: dict[str, Any] = {
         "out": out, "device": wish.device, "devices": wish.devices, "recipe": wish.recipe,
         "batch-size": wish.batch_size, "epochs": wish.epochs, "validation-split": wish.validation_split,
-        "seed": wish.seed, "data": data, "limit": wish.limit, "backend": wish.backend,
+        "seed": wish.seed, "data": data, "limit": wish.limit, "backend": wish.backend, "world": wish.world,
+        "world-seconds": math.ceil(min(WORLD_SECONDS, wish.timeout / 4)) if wish.world else None,
     }  # fmt: skip
     given = [word for name, value in options.items() if value is not None for word in (f"--{name}", str(value))]
     return ["-m", f"payloads.{wish.framework}", *given, *([] if wish.control else ["--no-control"])]
@@ -250,6 +257,7 @@ def _in_container(
         collect={f"{INSIDE}/evidence": evidence},
         environment={"PYTHONPATH": INSIDE, "PYTHONUNBUFFERED": "1", "CUDA_CACHE_PATH": CUDA_CACHE},
         timeout=wish.timeout, say=_with_share(say), client=client, started=lambda name: watch.follow(cgroup=name),
+        network="host" if wish.world else "none",
     )  # fmt: skip
     return image, {
         "started": started, "seconds": ran.seconds, "exit_code": ran.exit_code, "signal": None,

@@ -20,14 +20,14 @@ from gpucheck import compat, probes, recipes, rules, tables
 from gpucheck.cli import app
 from gpucheck.cli.options import chosen
 from gpucheck.compat import Compat
-from gpucheck.facts import DEEP_SUBJECTS, HOST_SUBJECTS, IMAGE_SUBJECTS, RUN_SUBJECTS, Version
+from gpucheck.facts import DEEP_SUBJECTS, HOST_SUBJECTS, IMAGE_SUBJECTS, RUN_SUBJECTS, WORLD_SUBJECTS, Version
 from gpucheck.model import Remedy, Rule, Severity, Status
 from gpucheck.recipes import Recipe
 from gpucheck.remedying import looks
-from gpucheck.rules import ANSWER, DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES
+from gpucheck.rules import ANSWER, DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES, WORLD_RULES
 from gpucheck.tables import FrameworkBuild
 
-ALL = (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES)
+ALL = (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES, *WORLD_RULES)
 FOLDER = Path(rules.__file__).parent
 TESTS = Path(__file__).parent / "rules"
 FAMILIES = {"", "debian", "rhel", "suse", "arch", "alpine"}
@@ -70,8 +70,8 @@ def test_ids_are_frozen() -> None:
 
 @pytest.mark.parametrize(
     "listed",
-    [HOST_RULES, (*HOST_RULES, *IMAGE_RULES), (*HOST_RULES, *DEEP_RULES), RUN_RULES],
-    ids=["host", "image", "deep", "run"],
+    [HOST_RULES, (*HOST_RULES, *IMAGE_RULES), (*HOST_RULES, *DEEP_RULES), RUN_RULES, (*RUN_RULES, *WORLD_RULES)],
+    ids=["host", "image", "deep", "run", "world"],
 )
 def test_a_rule_waits_only_for_rules_before_it(listed: tuple[Rule, ...]) -> None:
     before: set[str] = set()
@@ -86,6 +86,7 @@ def test_a_rule_needs_only_what_somebody_gathers() -> None:
         (IMAGE_RULES, (*HOST_SUBJECTS, *IMAGE_SUBJECTS)),
         (DEEP_RULES, (*HOST_SUBJECTS, *DEEP_SUBJECTS)),
         (RUN_RULES, (*HOST_SUBJECTS, *RUN_SUBJECTS)),
+        (WORLD_RULES, (*RUN_SUBJECTS, *WORLD_SUBJECTS)),
     )
     for listed, subjects in asked:
         for rule in listed:
@@ -204,7 +205,7 @@ def test_a_remedy_is_verified_by_a_command_that_there_is(rule: Rule) -> None:
 
 @each_rule
 def test_an_error_can_be_put_right(rule: Rule) -> None:
-    if rule in (*HOST_RULES, *DEEP_RULES) and rule.severity is Severity.ERROR:
+    if rule in (*HOST_RULES, *DEEP_RULES, *WORLD_RULES) and rule.severity is Severity.ERROR:
         assert remedies_of(rule)
 
 

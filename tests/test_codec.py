@@ -17,6 +17,7 @@ from gpucheck.facts import (
     HOST_SUBJECTS,
     IMAGE_SUBJECTS,
     RUN_SUBJECTS,
+    WORLD_SUBJECTS,
     CudaInstall,
     DeviceNode,
     Driver,
@@ -50,7 +51,9 @@ def example(kind: Any, *, empty: bool) -> Any:
 
 @pytest.mark.parametrize("empty", [False, True])
 @pytest.mark.parametrize(
-    "subject", [*HOST_SUBJECTS, *IMAGE_SUBJECTS, *DEEP_SUBJECTS, *RUN_SUBJECTS], ids=lambda subject: subject.__name__
+    "subject",
+    [*HOST_SUBJECTS, *IMAGE_SUBJECTS, *DEEP_SUBJECTS, *RUN_SUBJECTS, *WORLD_SUBJECTS],
+    ids=lambda subject: subject.__name__,
 )
 def test_every_subject_reads_back_as_it_was_written(subject: type, empty: bool) -> None:
     facts = Facts(known={subject: example(subject, empty=empty)})

@@ -24,6 +24,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ("gpucheck verify --framework pytorch --devices 8", "and each of eight GPUs did its share?"),
         ("gpucheck verify --on host --python .venv/bin/python", "with the framework that is installed here"),
         ("gpucheck verify --format json > run.json", "to keep, or to make a page of"),
+        ("gpucheck verify --framework jax --world auto", "as a task of Slurm's: all nodes of the job together"),
     ),
     "prove": (
         ("gpucheck prove -- python train.py", "where the work of this command was done"),

@@ -17,7 +17,7 @@ import typer
 from gpucheck.cli.options import nearest, one_of, rule_ids
 from gpucheck.cli.screen import complain
 from gpucheck.model import Failure, Rule
-from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES
+from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES, WORLD_RULES
 
 if TYPE_CHECKING:
     import io
@@ -41,7 +41,7 @@ def explain(
     format: Annotated[str, typer.Option(help="terminal or json.", callback=one_of("terminal", "json"))] = "terminal",
 ) -> int:
     """What a rule, a message or a log means, the cause and the fix."""
-    rules = (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES)
+    rules = (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES, *WORLD_RULES)
     names = {name: rule for rule in rules for name in (rule.id, *rule.aliases)}
     text = " ".join(what or ()).strip()
     if text == "-" or (not text and _piped()):

@@ -36,9 +36,9 @@ def among(*choices: str) -> Callable[[str], list[str]]:
 
 def rule_ids(incomplete: str) -> list[str]:
     """For the shell's completion."""
-    from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES
+    from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES, WORLD_RULES
 
-    rules = (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES)
+    rules = (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES, *WORLD_RULES)
     return [rule.id for rule in rules if rule.id.startswith(incomplete)]
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gpucheck.sampling import Watch
 
 ONE_DEVICE = ("keras", "xgboost")
+TOGETHER = ("tensorflow", "pytorch", "jax")  # on several nodes
 MOST = 2**31 - 1  # of a count that the payload takes
 
 
@@ -79,6 +80,13 @@ def verify(
     control: Annotated[
         bool, typer.Option("--control/--no-control", help="Also run it with the GPU hidden, which must be told apart.")
     ] = True,
+    world: Annotated[
+        str | None,
+        typer.Option(
+            help="Train together with other nodes, of which this is one; auto: as Slurm says.",
+            metavar="RANK@HOST,HOST,...[:PORT]",
+        ),
+    ] = None,
     timeout: Annotated[float, typer.Option(help="Seconds that the run may take.", min=1, max=30 * 86400)] = 3600.0,
     keep: Keep = None,
     evidence: Evidence = None,
@@ -98,6 +106,8 @@ def verify(
         raise Failure(
             f"{framework} trains on one device here", "leave out --devices, or take tensorflow, pytorch or jax"
         )
+    if world and framework not in TOGETHER:
+        raise Failure(f"{framework} trains on one node here", f"leave out --world, or take {', '.join(TOGETHER)}")
     if evidence:
         report = verification.rejudge(evidence)
     else:
@@ -105,7 +115,7 @@ def verify(
             framework=framework, backend=backend, device=device, devices=devices, where=where, python=python,
             image=image, base=base, ca_bundle=ca_bundle, network=network, data=data, recipe=recipe, epochs=epochs,
             batch_size=batch_size, validation_split=validation_split, seed=seed, limit=limit, control=control,
-            timeout=timeout, keep=keep,
+            timeout=timeout, keep=keep, world=_world(world),
         )  # fmt: skip
         watches: list[Watch] = []
         try:
@@ -114,6 +124,12 @@ def verify(
         except Failure as failure:  # what could not be carried out has proven nothing, and that is no "no"
             raise Failure(str(failure), failure.tip, 3 if failure.exit_code == 1 else failure.exit_code) from failure
     return show(report, format, strict)
+
+
+def _world(text: str | None) -> str | None:
+    from gpucheck import worlds
+
+    return worlds.of_slurm(Local(), os.environ) if text == worlds.AUTO else worlds.whole(text) if text else None
 
 
 def cache_folder() -> Path:

@@ -53,6 +53,7 @@ from gpucheck.facts.software import CudaInstall, Cudnn, Frameworks, Linker, Pack
 from gpucheck.facts.timeline import GpuSeries, Phase, Timeline
 from gpucheck.facts.training import ClassScore, Epoch, Evaluation, Share, Training
 from gpucheck.facts.version import Version, fact
+from gpucheck.facts.world import Rank, Reduction, World
 
 
 @fact
@@ -75,6 +76,7 @@ DEEP_SUBJECTS: tuple[type, ...] = (Compute,)  # `doctor --deep`
 RUN_SUBJECTS: tuple[type, ...] = (
     Run, Placement, Kernels, GpuUse, Control, Timing, Training, Evaluation, Timeline, Request,
 )  # fmt: skip
+WORLD_SUBJECTS: tuple[type, ...] = (World,)  # `verify --world`
 
 __all__ = [
     "CallError",
@@ -137,6 +139,8 @@ __all__ = [
     "Placement",
     "Process",
     "RUN_SUBJECTS",
+    "Rank",
+    "Reduction",
     "Request",
     "Run",
     "Services",
@@ -153,6 +157,8 @@ __all__ = [
     "Upgrade",
     "User",
     "Version",
+    "WORLD_SUBJECTS",
     "Wanted",
+    "World",
     "fact",
 ]

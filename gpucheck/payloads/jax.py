@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from . import cifar10, parts, program, recipe
+from . import cifar10, parts, program, recipe, world_process
 from .observers import jax_observer
 
 STEPS = 16  # of the probe
@@ -72,5 +72,9 @@ def train(options: Any, say: parts.Say) -> None:
     jax_training.train(options, say)
 
 
+def join(options: Any, say: parts.Say) -> None:
+    world_process.supervise("payloads.jax_world", options, say)
+
+
 if __name__ == "__main__":
-    sys.exit(program.main("jax", probe, train, quiet=TUNED))
+    sys.exit(program.main("jax", probe, train, quiet=TUNED, world=join))

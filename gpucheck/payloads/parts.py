@@ -11,16 +11,21 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+
+from . import world
 
 # The driver's two halves that a framework needs; TensorFlow 2.21 without NVML sees no GPU, and does not say so.
 LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 Say = Callable[[str], None]
 tell: Say = functools.partial(print, flush=True)
 GRACE = 5.0  # seconds between SIGTERM and SIGKILL
+PARENT = "PAYLOAD_PARENT"  # the process that a part must not outlive
+DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 # What steers a framework from outside; the values at the start go into run.json.
 VARIABLES = (
     "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "NVIDIA_DRIVER_CAPABILITIES", "LD_LIBRARY_PATH", "LD_PRELOAD",
@@ -45,7 +50,9 @@ def parser(name: str) -> argparse.ArgumentParser:
     options.add_argument("--limit", type=_positive, metavar="N", help="use only the first N training samples")
     options.add_argument("--no-control", dest="control", action="store_false", help="no run with the GPU hidden")
     options.add_argument("--no-profile", dest="profile", action="store_false", help="no profiler in the training")
-    options.add_argument("--part", choices=("probe", "train"), help=argparse.SUPPRESS)
+    options.add_argument("--world", type=world.asked, metavar="RANK@HOST,...:PORT", help="join these nodes first")
+    options.add_argument("--world-seconds", type=_positive, default=600, metavar="S", help="wait so long for them")
+    options.add_argument("--part", choices=("probe", "train", "world"), help=argparse.SUPPRESS)
     options.add_argument("--stem", help=argparse.SUPPRESS)
     options.add_argument("--strict", action="store_true", help=argparse.SUPPRESS)
     options.add_argument("--steps", type=_positive, help=argparse.SUPPRESS)
@@ -73,10 +80,11 @@ def run(payload: str, out: Path, work: Callable[[list[dict[str, Any]]], None]) -
 
 def start(
     parts: list[dict[str, Any]], name: str, arguments: list[str], streams: Path, unset: tuple[str, ...],
-    env: Mapping[str, str],
+    env: Mapping[str, str], deadline: float | None = None,
 ) -> bool:  # fmt: skip
     """Run one part to its end: stdout to <streams>.out, stderr to <streams>.err. True where it ended well.
 
+    At the deadline, seconds from now, it is killed, and with it what is bound to it.
     The files are the child's descriptors 1 and 2: what C++ code writes is caught as well.
     """
     module = sys.modules["__main__"].__spec__
@@ -88,15 +96,20 @@ def start(
     with open(f"{streams}.out", "wb") as out, open(f"{streams}.err", "wb") as err:
         child = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, pass_fds=(child_end,),
-            env={**environment, **env},
+            env={**environment, **env, PARENT: str(os.getpid())},
         )  # fmt: skip
     os.close(child_end)
+    late = threading.Timer(deadline or 0, child.kill)
+    late.daemon = True
+    if deadline:
+        late.start()
     try:
         with os.fdopen(progress, errors="replace") as lines:
             for line in lines:
                 tell(f"{name}: {line.rstrip()}")
         child.wait()
     finally:
+        late.cancel()
         code = _end(child)
         seconds = round(time.monotonic() - began, 3)
         ending = {"exit_code": code, "signal": None} if code >= 0 else {"exit_code": None, "signal": -code}
@@ -119,6 +132,14 @@ def speaker(descriptor: int | None) -> Say:
             os._exit(1)
 
     return say
+
+
+def bound() -> None:
+    """From now on this process is killed when the one that started it is gone, however busy this one is."""
+    ctypes.CDLL(None).prctl(DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != int(os.environ.get(PARENT, os.getppid())):
+        os._exit(1)  # it was gone before
+    os.environ[PARENT] = str(os.getpid())  # of those that this one starts
 
 
 def write(path: Path, document: dict[str, Any]) -> None:

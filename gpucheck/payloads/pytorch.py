@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import cifar10, parts, program, pytorch_network, pytorch_training
+from . import cifar10, parts, program, pytorch_network, pytorch_training, world_process
 
 STEPS = 16  # of the probe
 PROBE_BATCH = 32
@@ -25,7 +25,11 @@ QUIET = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
 
 
 def main() -> int:
-    return program.main("pytorch", probe, pytorch_training.train, quiet=QUIET)
+    return program.main("pytorch", probe, pytorch_training.train, quiet=QUIET, world=join)
+
+
+def join(options: Any, say: parts.Say) -> None:
+    world_process.supervise("payloads.pytorch_world", options, say)
 
 
 def probe(options: Any, say: parts.Say) -> None:

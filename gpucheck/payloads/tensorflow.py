@@ -14,6 +14,7 @@ from typing import Any
 from . import cifar10, keras_cnn, keras_fit, parts, program, recipe, report, tensorflow_loop, tensorflow_probe
 from .observers import tensorflow_observer
 from .window import Window
+from .world_process import supervise
 
 BFLOAT16_GPU = (8, 0)  # compute capability that has it in hardware
 
@@ -105,5 +106,14 @@ def memory_peaks(tf: Any) -> list[int] | None:
         return None
 
 
+def join(options: Any, say: parts.Say) -> None:
+    supervise("payloads.tensorflow_world", options, say)
+
+
 if __name__ == "__main__":
-    sys.exit(program.main("tensorflow", tensorflow_probe.observe, train, quiet={"KERAS_BACKEND": "tensorflow"}))
+    sys.exit(
+        program.main(
+            "tensorflow", tensorflow_probe.observe, train, quiet={"KERAS_BACKEND": "tensorflow"},
+            world=join,
+        )
+    )  # fmt: skip

@@ -21,10 +21,12 @@ from gpucheck.facts import (
     Run,
     Timing,
     Training,
+    World,
 )
 from gpucheck.model import Report, Status
 from gpucheck.rules import testimony
 from gpucheck.rules.scope import count
+from gpucheck.rules.world import all_reduce_exact
 
 SUBJECTS = {Placement: "the framework's own word", Kernels: "the profiler", GpuUse: "NVML"}
 CONTROL = "control.told-apart"
@@ -111,6 +113,11 @@ def numbers(report: Report) -> Iterator[Number]:
         yield Number("F1", f"{evaluation.macro.f1:.3f}", f"mean of {len(evaluation.classes)} classes")
     elif isinstance(training, Training) and training.test_accuracy is not None:
         yield Number("Accuracy", f"{training.test_accuracy:.1%}", f"on the test images{made_up}")
+    world = known.get(World)
+    if isinstance(world, World) and world.reductions and world.ranks:
+        speed = all_reduce_exact.bus_bandwidth(world) / 1e9
+        about = f"bus bandwidth, {count(len(world.ranks), 'rank')} on {count(len(world.hosts), 'node')}"
+        yield Number("All-reduce", f"{speed:.3g} GB/s", about)
     if isinstance(training, Training) and training.history:
         seconds = sum(epoch.seconds for epoch in training.history)
         yield Number("Training", f"{seconds:.1f} s", f"for {count(len(training.history), 'epoch')}")

@@ -136,6 +136,9 @@ from gpucheck.rules.training import every_device_worked as training_every_device
 from gpucheck.rules.training import loss_fell as training_loss_fell
 from gpucheck.rules.training import on_device as training_on_device
 from gpucheck.rules.verdict import witnesses_agree as verdict_witnesses_agree
+from gpucheck.rules.world import all_reduce_exact as world_all_reduce_exact
+from gpucheck.rules.world import every_rank_worked as world_every_rank_worked
+from gpucheck.rules.world import ranks_met as world_ranks_met
 
 # The rule whose finding answers `verify` and `prove`.
 ANSWER = verdict_witnesses_agree.RULE.id
@@ -285,6 +288,13 @@ RUN_RULES: tuple[Rule, ...] = (
     training_loss_fell.RULE,
     training_accuracy_plausible.RULE,
     timing_faster_than_control.RULE,
+)
+
+# Asked after RUN_RULES where several nodes train together: `verify --world`.
+WORLD_RULES: tuple[Rule, ...] = (
+    world_ranks_met.RULE,
+    world_all_reduce_exact.RULE,
+    world_every_rank_worked.RULE,
 )
 
 # Those that a program which is not ours can be asked: it has no probe, no control run, no loss that we know of.

@@ -17,6 +17,7 @@ from gpucheck.facts import (
     Timeline,
     Timing,
     Training,
+    World,
 )
 from gpucheck.witnesses import (
     control,
@@ -29,6 +30,7 @@ from gpucheck.witnesses import (
     timeline,
     timing,
     training,
+    world,
 )
 
 WITNESSES: Mapping[type, Callable[[Path], Any]] = {
@@ -43,3 +45,5 @@ WITNESSES: Mapping[type, Callable[[Path], Any]] = {
     Timeline: timeline.look,
     Request: request.look,
 }
+# Asked beside them where several nodes trained together: `verify --world`.
+WORLD_WITNESSES: Mapping[type, Callable[[Path], Any]] = {World: world.look}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,16 +21,21 @@ _Moments = Mapping[int, Sequence[Moment]]  # by the GPU's index
 
 def look(folder: Path) -> GpuUse:
     """Of the training's time; of a run that left none, the whole. Raises CannotLook where nothing was sampled in it."""
+    return between(folder, _window)
+
+
+def between(folder: Path, window: Callable[[Path, float], tuple[float, float]]) -> GpuUse:
+    """`window`: from the run's folder and its begin to a begin and an end, in seconds since 1970. Raises CannotLook."""
     tape, moments = samples.read(folder)
     if tape.follow is None:
         raise CannotLook("the run ended before NVML's samples could be told to be of it")
-    began, ended = _window(folder, tape.follow)
+    began, ended = window(folder, tape.follow)
     during = {index: [m for m in each if began <= m.t <= ended] for index, each in moments.items()}
     before = {index: [m for m in each if m.t < tape.follow] for index, each in moments.items()}
     late = {index: [m for m in each if began <= m.t <= ended + LAG] for index, each in moments.items()}
     times = [moment.t for moment in next(iter(during.values()), [])]
     if not times:
-        raise CannotLook("no sample fell into the training" + (f": {tape.ended}" if tape.ended else ""))
+        raise CannotLook("no sample fell into that part of the run" + (f": {tape.ended}" if tape.ended else ""))
     untold = _untold(before, during)
     last = max(each[-1].t for each in moments.values())
     return GpuUse(

@@ -19,6 +19,7 @@ VERIFY: Mapping[str, tuple[str, str | None]] = {
     "data": ("--data", "auto"), "recipe": ("--recipe", "fast"), "epochs": ("--epochs", None),
     "batch_size": ("--batch-size", None), "validation_split": ("--validation-split", "0.0"), "seed": ("--seed", "0"),
     "limit": ("--limit", None), "timeout": ("--timeout", "3600.0"),
+    "world": ("--world", None),
 }  # fmt: skip
 PROVE: Mapping[str, tuple[str, str | None]] = {
     "device": ("--device", "gpu"), "image": ("--image", None), "folder": ("--with", None),

@@ -13,7 +13,7 @@ from gpucheck.host import Recorded
 from gpucheck.model import Remedy, Rule
 from gpucheck.probes import PROBES
 from gpucheck.render.grouping import IMPACTS
-from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, PROVE_RULES, RUN_RULES
+from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, PROVE_RULES, RUN_RULES, WORLD_RULES
 from tests.pages.markdown import anchor, prose, table
 
 MACHINES = Path(__file__).parents[1] / "machines"
@@ -22,6 +22,7 @@ LISTS = (
     ("An image", "`gpucheck doctor --image NAME`, after those of the machine", IMAGE_RULES),
     ("GPUs at work", "`gpucheck doctor --deep`, after those of the machine", DEEP_RULES),
     ("A run", "`gpucheck verify`; those marked † also `gpucheck prove`", RUN_RULES),
+    ("Nodes that train together", "`gpucheck verify --world`, after those of a run", WORLD_RULES),
 )
 FAMILIES = {"debian": "Debian, Ubuntu", "rhel": "Fedora, RHEL and their kin", "suse": "SUSE", "arch": "Arch",
             "alpine": "Alpine"}  # fmt: skip

@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from gpucheck import engine
-from gpucheck.facts import Facts, Training
+from gpucheck.facts import Facts, Training, World
 from gpucheck.render import proof
 from gpucheck.witnesses import WITNESSES
 from tests.render.test_charts import RUNS
+from tests.rules.test_world import WORLD
 
 
 @pytest.mark.parametrize(("real", "said"), [(True, "test images"), (False, "test images, not CIFAR-10's")])
@@ -22,3 +23,10 @@ def test_the_accuracy_says_on_what(real: bool, said: str) -> None:
     told = {number.name: number.about for number in proof.numbers(report)}
     assert told["Accuracy"].endswith(said)
     assert told["Training"] == "for 1 epoch"
+
+
+def test_nodes_that_trained_together_have_their_all_reduce() -> None:
+    report = engine.report("verify", Facts(known={World: WORLD}), ())
+    assert [tuple(number) for number in proof.numbers(report)] == [
+        ("All-reduce", "40.3 GB/s", "bus bandwidth, 4 ranks on 2 nodes")
+    ]

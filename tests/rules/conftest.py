@@ -10,9 +10,9 @@ import pytest
 from gpucheck import compat, engine
 from gpucheck.facts import Facts
 from gpucheck.model import Finding
-from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES
+from gpucheck.rules import DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES, WORLD_RULES
 
-RULES = {rule.id: rule for rule in (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES)}
+RULES = {rule.id: rule for rule in (*HOST_RULES, *IMAGE_RULES, *DEEP_RULES, *RUN_RULES, *WORLD_RULES)}
 
 
 @pytest.fixture

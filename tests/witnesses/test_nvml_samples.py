@@ -210,8 +210,8 @@ def test_samples_that_end_after_the_training_are_enough(tmp_path: Path) -> None:
     [
         ([{"error": "NVML did not start: LIBRARY_NOT_FOUND"}], r"^NVML did not start: LIBRARY_NOT_FOUND$"),
         ([FIRST, at(99.0)], "before NVML's samples could be told to be of it"),
-        (IDLE, r"^no sample fell into the training$"),
-        ([*IDLE, KILLED], "no sample fell into the training: .* SIGKILL"),
+        (IDLE, r"^no sample fell into that part of the run$"),
+        ([*IDLE, KILLED], "no sample fell into that part of the run: .* SIGKILL"),
         ([*IDLE, {"t": 101.0, "gpus": [{**GPU, "power_mw": "70"}]}], r"line 5, gpus 0, has '70' as power_mw"),
         ([*IDLE, {"t": 101.0, "gpus": [{**GPU, "processes": [{"pid": 7, "used_bytes": 1}]}]}], "has no ours"),
         ([FIRST, [1]], "line 2 is not a JSON object"),

@@ -24,7 +24,8 @@ def judge(run: Run) -> Outcome:
     ends = [(part.name, part.exit_code, part.signal) for part in run.parts] + [("payload", run.exit_code, run.signal)]
     for name, code, signal in ends:
         if signal == KILLED or code == BY_SHELL:
-            return bad(f"{name} was killed (signal 9): most often the machine ran out of memory")
+            late = "at its deadline, or " if name == "world" else "most often "
+            return bad(f"{name} was killed (signal 9): {late}the machine ran out of memory")
         if signal is not None:
             return bad(f"{name} was ended by signal {signal}")
         if code != 0:
