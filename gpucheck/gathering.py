@@ -9,26 +9,27 @@ import codecs
 import io
 import json
 import os
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gpucheck import reports
+from gpucheck import reports, rosters
+from gpucheck.absent import Absent
 from gpucheck.model import Failure, Report
-from gpucheck.nodes import ASKED, ASKING, NAME, Arrived, Unread, kept
+from gpucheck.nodes import NAME, Arrived, Unread
+from gpucheck.rosters import Roster
 
 LARGEST = 8 << 20  # bytes of one report; the largest of a real machine has a tenth of that
 SHORTEST = 64  # what is shorter and has no end is not worth the parser's time, of which garbage would take hours
 TOLD = 5  # lines that are named
-PLAIN = re.compile(r"[\w.:-]{1,255}")
 MOST_LINES = 100_000  # of a document that is laid out
 
 
 def each(paths: Sequence[Path]) -> Iterator[Arrived | Unread]:
     """Every report of these files and folders, and every file of which something could not be read."""
     seen: set[object] = set()
+    lists: dict[Path, Roster] = {}
     for file in _found(paths):
         if isinstance(file, Unread):
             yield file
@@ -40,7 +41,9 @@ def each(paths: Sequence[Path]) -> Iterator[Arrived | Unread]:
             continue
         if same not in seen:
             seen.add(same)
-            yield from _file(file)
+            if file.parent not in lists:
+                lists[file.parent] = rosters.read(file.parent)
+            yield from (rosters.as_asked(each, lists[file.parent]) for each in _file(file))
 
 
 def files(paths: Sequence[Path]) -> list[Path]:
@@ -54,22 +57,7 @@ def _found(paths: Sequence[Path]) -> Iterator[Path | Unread]:
             yield from reports.inside(path)
         except (Failure, OSError) as error:  # OSError: a folder on the way to it that is not ours to look into
             yield Unread(source=str(path), why=getattr(error, "strerror", None) or str(error))
-        yield from _missed(path)
-
-
-def _missed(folder: Path) -> Iterator[Unread]:
-    """Whom `fleet run --output` asked, and who did not answer: else a folder without them would be green."""
-    if (folder / ASKING).is_file():
-        yield Unread(str(folder / ASKING), "the run that wrote this was broken off: whom else it asked is not known")
-    try:
-        with (folder / ASKED).open("rb") as file:
-            names = file.read(LARGEST).decode(errors="replace").splitlines()
-    except OSError:
-        return
-    if all(PLAIN.fullmatch(name) for name in names):  # else it is somebody's own file
-        for name in names:
-            if not os.path.exists(folder / kept(name)):
-                yield Unread(str(folder / ASKED), "it was asked, and no report came from it", name, "missing")
+        yield from rosters.missing(path)
 
 
 def _same(file: Path) -> object:
@@ -101,9 +89,11 @@ def _file(path: Path) -> Iterator[Arrived | Unread]:
 
 
 def _of(file: BinaryIO, name: str, node: str | None) -> Iterator[Arrived | Unread]:
-    found, bad, held = 0, _Bad(), None
+    found, bad, held, absent = 0, _Bad(), None, Absent(node)
     for number, data in _documents(file):
         for one in data if isinstance(data, list) and data else [data]:
+            if absent.took(one):
+                continue
             report = _report(one)
             if isinstance(report, str):
                 host = one.get("host") if isinstance(one, dict) and "findings" in one else None
@@ -116,12 +106,14 @@ def _of(file: BinaryIO, name: str, node: str | None) -> Iterator[Arrived | Unrea
             if held:
                 yield held._replace(node=None)
             held = Arrived(report, name, node)
+            absent.came(report.host)
             found += 1
     if held:
         yield held if found == 1 else held._replace(node=None)
+    yield from absent.rows(name)
     if bad.number:
         yield Unread(source=name, why=bad.sentence(found), node=None if found else node)
-    elif not found:
+    elif not found and not absent:
         yield Unread(source=name, why="it is empty: what should have written it has not", node=node)
 
 

@@ -67,7 +67,7 @@ def collect(came: Iterable[Arrived | Unread], expected: Sequence[str] = ()) -> F
     twice: Counter[str] = Counter()
     for each in came:
         row = nodes.of(each) if isinstance(each, Arrived) else nodes.unread(each)
-        key = (row.name, row.command, row.node, row.uuids, "" if row.command else row.source)
+        key = (row.name, row.command, row.node, row.uuids, row.boot and row.boot.id, "" if row.command else row.source)
         twice[row.name] += key in rows
         rows[key] = telling.newer(rows[key], row) if key in rows else row
     names = telling.Names(expected, (row.name for row in rows.values() if row.command))

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from gpucheck import traits
+from gpucheck.facts import KernelLog
 from gpucheck.model import Finding, Report, Severity, Status
 from gpucheck.traits import Figure
 
@@ -22,6 +24,7 @@ class Arrived(NamedTuple):
     report: Report
     source: str
     node: str | None = None
+    doubt: str = ""  # why it may not be an answer to what was asked
 
 
 class Unread(NamedTuple):
@@ -31,6 +34,14 @@ class Unread(NamedTuple):
     why: str
     node: str | None = None
     kind: str = "unread"
+
+
+class Boot(NamedTuple):
+    """One boot of a machine, which two machines never share: its id, its begin, and when it was seen to last still."""
+
+    id: str
+    begin: float  # seconds since 1970
+    seen: float
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,6 +59,7 @@ class Node:
     ids: str | None = None
     names: str | None = None
     uuids: tuple[str, ...] = ()
+    boot: Boot | None = None
     traits: Mapping[str, str] = field(default_factory=dict)
     figures: Mapping[str, Figure] = field(default_factory=dict)
 
@@ -64,7 +76,7 @@ class Node:
     def order(self) -> tuple[object, ...]:
         """A total order, so that nothing depends on which report came first."""
         return (ORDER.index(self.kind), self.name, self.command, self.when, self.reason, self.source, self.uuids,
-                sorted(self.traits.items()), sorted(self.figures.items()))  # fmt: skip
+                str(self.boot), sorted(self.traits.items()), sorted(self.figures.items()))  # fmt: skip
 
 
 def of(arrived: Arrived) -> Node:
@@ -72,13 +84,20 @@ def of(arrived: Arrived) -> Node:
     code = report.exit_code
     ids, names = traits.model(report)
     cause = _cause(report)
-    return Node(
-        name=short(report.host) or "without a name", command=short(report.command) or "no command", exit_code=code,
+    made = Node(
+        name=short(report.host) or "without a name", command=_asked(report), exit_code=code,
         kind={0: "pass", 1: "fail"}.get(code, "unknown"),
         rule=short(cause.rule) if cause else None, reason=report.verdict.partition(": ")[2][:REASON],
         when=short(report.when), source=arrived.source[-NAME:], node=arrived.node, ids=ids, names=names,
-        uuids=traits.uuids(report), traits=traits.traits(report), figures=traits.figures(report),
+        uuids=traits.uuids(report), boot=_boot(report), traits=traits.traits(report), figures=traits.figures(report),
     )  # fmt: skip
+    return doubted(made, arrived.doubt) if arrived.doubt else made
+
+
+def _asked(report: Report) -> str:
+    """A doctor that gave the GPUs no work says nothing of one that did."""
+    deep = report.command == "doctor" and any(each.rule.startswith("compute.") for each in report.findings)
+    return "doctor --deep" if deep else short(report.command) or "no command"
 
 
 def doubted(node: Node, doubt: str) -> Node:
@@ -102,6 +121,28 @@ def _cause(report: Report) -> Finding | None:
     answer = next((f for f in report.findings if f.rule == report.answer and f.status is not Status.PASS), None)
     unknown = report.of(Status.UNKNOWN, Severity.ERROR) or report.of(Status.UNKNOWN)
     return answer or next(iter(unknown), None)
+
+
+def _boot(report: Report) -> Boot | None:
+    log, seen = report.facts.known.get(KernelLog), moment(report.when)
+    if not log or not log.boot_id or log.uptime_s is None or seen is None:
+        return None
+    return Boot(short(log.boot_id), seen.timestamp() - log.uptime_s, seen.timestamp())
+
+
+def moment(when: str) -> datetime | None:
+    """ISO 8601; without a zone it is UTC. None for what is no time."""
+    try:
+        told = datetime.fromisoformat(when)
+    except ValueError:
+        return None
+    return told if told.tzinfo else told.replace(tzinfo=UTC)
+
+
+def age(node: Node) -> tuple[float, str]:
+    """By this the newest is the greatest; what does not say when it was made is older than all."""
+    told = moment(node.when)
+    return (float("-inf") if told is None else told.timestamp(), node.when)
 
 
 def short(text: str) -> str:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from gpucheck.nodes import Node
+from gpucheck.nodes import Node, age
 from gpucheck.traits import Figure
 
 FEWEST = 4  # siblings, the node itself not counted
@@ -79,7 +79,7 @@ def _machines(nodes: Iterable[Node]) -> list[Node]:
     found: dict[str, list[Node]] = {}
     for node in nodes:
         found.setdefault(node.name, []).append(node)
-    return [_merged(sorted(each, key=lambda node: (node.when, node.order))) for each in found.values()]
+    return [_merged(sorted(each, key=lambda node: (age(node), node.order))) for each in found.values()]
 
 
 def _merged(reports: Sequence[Node]) -> Node:

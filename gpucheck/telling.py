@@ -7,9 +7,10 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from gpucheck.nodes import ORDER, Node, doubted
+from gpucheck.nodes import ORDER, Node, age, doubted
 
 FEW = 3  # names in a sentence
+TOGETHER = 600.0  # seconds that two boots went on beside each other: more than a clock that was set right, or a restart
 
 
 class Names:
@@ -51,7 +52,7 @@ def told_apart(rows: Iterable[Node], names: Names, twice: Counter[str]) -> list[
 
 def newer(one: Node, other: Node) -> Node:
     """Of two reports of one machine the newest; of the same moment the worse."""
-    return max(one, other, key=lambda row: (row.when, -ORDER.index(row.kind), str(row.order)))
+    return max(one, other, key=lambda row: (age(row)[0], -ORDER.index(row.kind), str(row.order)))
 
 
 def _named(row: Node, names: Names) -> Node:
@@ -63,22 +64,33 @@ def _named(row: Node, names: Names) -> Node:
 
 
 def _machines(group: Sequence[Node]) -> Iterator[Node]:
-    """Of one name and command: one row a machine, which its GPUs tell, be it one of them."""
+    """Of one name and command: one row a machine, which its GPUs tell, be it one of them; else what boot it was."""
     machines: list[list[Node]] = []
     for row in group:
         if row.uuids:
             same = [rows for rows in machines if any(set(row.uuids) & set(other.uuids) for other in rows)]
             machines = [rows for rows in machines if rows not in same]
             machines.append([row, *(other for rows in same for other in rows)])
-    blind = [row for row in group if not row.uuids]
-    if blind and len(machines) == 1:
-        machines[0] += blind
-    elif blind:
-        machines.append(blind)
+    sighted = machines if len(machines) == 1 else []
+    blind: list[list[Node]] = []
+    for row in sorted((row for row in group if not row.uuids), key=lambda row: str(row.order)):
+        fits = [rows for rows in (*sighted, *blind) if not any(_apart(row, other) for other in rows)]
+        if fits:
+            fits[0].append(row)
+        else:
+            blind.append([row])
+    machines += blind
     newest = [functools.reduce(newer, rows) for rows in machines]
     sources = ", ".join(sorted({row.source for row in newest})[:FEW])
     for row in newest:
         yield row if len(newest) == 1 else doubted(row, f"{len(newest)} machines have this name ({sources})")
+
+
+def _apart(one: Node, other: Node) -> bool:
+    """Whether these were two boots at the same time: one after the other is one machine, restarted."""
+    if not one.boot or not other.boot or one.boot.id == other.boot.id:
+        return False
+    return min(one.boot.seen, other.boot.seen) - max(one.boot.begin, other.boot.begin) > TOGETHER
 
 
 def _shared(rows: list[Node]) -> list[Node]:

@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -118,7 +119,7 @@ def test_one_failure_is_not_enough_and_two_are(cluster: Cluster) -> None:
     assert cluster.calls() == []
     assert hooked(BAD).out
     assert cluster.drained() == ["n1"]
-    assert cluster.reason("n1") == f"gpucheck: {BAD.sentence}"
+    assert cluster.reason("n1") == f"gpucheck: {BAD.sentence} (by its hook)"
 
 
 def test_it_does_not_flap(cluster: Cluster) -> None:
@@ -183,6 +184,116 @@ def test_a_reason_that_was_changed_meanwhile_is_not_ours(cluster: Cluster, reaso
     sentences = [hooked(WELL).sentence for _ in range(5)]
     assert reason in sentences[2]
     assert cluster.drained() == ["n1"]
+
+
+class Between(Local):
+    """Somebody drains n1 between the look at it and what Slurm is told then; `refused`: later it takes nothing."""
+
+    def __init__(self, cluster: Cluster, told: str, refused: bool = False) -> None:
+        super().__init__()
+        self.cluster, self.told, self.refused = cluster, told, refused
+
+    def run(self, argv, timeout=5.0):  # type: ignore[no-untyped-def]
+        if self.told in argv:
+            self.cluster.set("n1", "IDLE+DRAIN", "disk swap")
+        done = super().run(argv, timeout)
+        if self.told in argv and self.refused:
+            (self.cluster.folder / "refused").write_text("slurm_update error: Invalid user id\n")
+        return done
+
+
+def test_a_drain_between_our_look_and_our_resume_is_put_back(cluster: Cluster) -> None:
+    hooked = Hooked()
+    hooked(GONE)
+    at = node.Slurm(host=Between(cluster, "State=RESUME"), name="n1", limits=Limits(), keep=lambda _: None)
+    decision = node.slurm(at, replace(hooked.memory, clean=3), WELL, node.PERIODIC)
+    assert (cluster.state("n1"), cluster.reason("n1")) == ("IDLE+DRAIN", "disk swap")
+    assert decision.sentence == "n1 is not resumed: it was drained for 'disk swap' just then"
+    assert decision.memory.reason is None
+
+
+def test_a_drain_that_cannot_be_put_back_is_told(cluster: Cluster) -> None:
+    hooked = Hooked()
+    hooked(GONE)
+    host = Between(cluster, "State=RESUME", refused=True)
+    at = node.Slurm(host=host, name="n1", limits=Limits(), keep=lambda _: None)
+    said = node.slurm(at, replace(hooked.memory, clean=3), WELL, node.PERIODIC).sentence
+    assert "it was drained for 'disk swap' just then, which cannot be put back: this user may not" in said
+
+
+def test_who_steps_back_leaves_another_s_drain(cluster: Cluster) -> None:
+    assert Hooked("n0")(GONE).out
+    cluster.set("n0", reason=cluster.reason("n0"))
+
+    def taken(_: float) -> None:  # while it waits for the others, one was sooner
+        cluster.set("n0", "IDLE+DRAIN", cluster.reason("n0"), at=1)
+
+    at = node.Slurm(host=Between(cluster, "State=RESUME"), name="n1", limits=Limits(), keep=lambda _: None, pause=taken)
+    decision = node.slurm(at, Memory(failures=2), GONE, node.PERIODIC)
+    assert (cluster.state("n1"), cluster.reason("n1"), decision.out) == ("IDLE+DRAIN", "disk swap", True)
+    assert "drained for 'disk swap' just then" in decision.sentence
+
+
+def test_a_lost_memory_begins_anew_from_its_hook_s_own_reason(cluster: Cluster) -> None:
+    Hooked()(GONE)
+    anew = Hooked()
+    anew.memory = Memory(lost=True)
+    assert not anew(WELL, node.EPILOG).memory.reason  # jobs that end burden Slurm with no question
+    assert "1 of 3 clean looks" in anew(WELL).sentence
+    anew(BAD)  # and it counts from 0
+    assert [cluster.drained() for _ in range(3) if anew(WELL)] == [["n1"], ["n1"], []]
+
+
+def test_a_lost_memory_waits_until_slurm_answers(cluster: Cluster) -> None:
+    Hooked()(GONE)
+    anew = Hooked()
+    anew.memory = Memory(lost=True)
+    (cluster.folder / "down").touch()
+    assert anew(WELL).memory.lost
+    (cluster.folder / "down").unlink()
+    assert "2 of 3 clean looks" in anew(WELL).sentence
+    cluster.set("n2")
+    other = Hooked("n2")
+    other.memory = Memory(lost=True)
+    cluster.calls()
+    assert [other(WELL).sentence for _ in range(3)] == [f"ok: {WELL.sentence}"] * 3
+    assert len(cluster.calls()) == 1  # it was asked once
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "gpucheck: nvml.no-row-remap-pending: a row",  # of `gpucheck fleet drain`, or of a person
+        "gpucheck: compute.kernel-correct: 3 of 9 wrong (by its hook)",  # no look of a hook could see that it is well
+        "gpucheck: (by its hook)", "gpucheck:", "mine (by its hook)", "none",
+    ],
+)  # fmt: skip
+def test_a_reason_that_is_no_hook_s_is_not_recalled(cluster: Cluster, reason: str) -> None:
+    cluster.set("n1", "IDLE+DRAIN", reason)
+    anew = Hooked()
+    anew.memory = Memory(lost=True)
+    for _ in range(5):
+        anew(WELL)
+    assert (cluster.drained(), cluster.reason("n1")) == (["n1"], reason)
+
+
+def test_a_long_reason_still_says_whose_it_is(cluster: Cluster) -> None:
+    Hooked()(Sight(failed=True, sentence=f"driver.installed: {'x' * 999}", fatal=True))
+    assert len(cluster.reason("n1")) == scheduler.LONGEST
+    assert scheduler.rule_of(cluster.reason("n1")) == "driver.installed"
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_node_without_a_disk_is_given_back(gpucheck: Gpucheck, tmp_path: Path) -> None:
+    def look(machine: str, state: str) -> str:
+        recording = MACHINES / machine / "recording.json"
+        asked = ("fleet", "node", "--for", "slurm", "--node", "n1", "--state", tmp_path / state, "--from", recording)
+        return gpucheck(*asked)[1]
+
+    assert "drained n1" in look("gpu-off-the-bus-xid-79", "ram")
+    said = [look("h100x8-healthy", "ram-after-its-boot") for _ in range(3)]
+    assert "1 of 3 clean looks" in said[0]
+    assert said[2].startswith("resumed n1 after 3 clean looks: gpucheck: kernel_log.no-gpu-off-the-bus")
 
 
 @pytest.mark.parametrize("ended", [CannotLook("scontrol update did not answer within 5 s"), KeyboardInterrupt()])

@@ -90,6 +90,17 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
             "gpucheck fleet run --engine kubernetes --nodes g1,g2 -O image=registry/gpucheck:1 -O gpus=8 --render",
             "the manifests, for GitOps",
         ),
+        ("gpucheck fleet run --engine ansible --render > gpucheck.yaml", "a playbook; for Ray and SkyPilot the same"),
+        (
+            "gpucheck fleet run --engine slurm --world --command 'verify --framework pytorch --devices 8'",
+            "one training over all of them",
+        ),
+    ),
+    "fleet drain": (
+        ("gpucheck fleet drain monday/ --engine kubernetes --dry-run", "who would be taken out, and given back"),
+        ("gpucheck fleet drain monday/ --engine kubernetes", "taints and conditions; run it after each fleet run"),
+        ("gpucheck fleet drain monday/ tuesday/ --engine slurm --max-age 48", "two clean reports resume a node"),
+        ("gpucheck fleet drain --engine kubernetes --render", "the ClusterRole that it needs"),
     ),
     "fleet hooks": (
         ("gpucheck fleet hooks slurm-health", "what it would write, and the lines for slurm.conf"),

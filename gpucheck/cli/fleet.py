@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from gpucheck.cli import fleet_hooks, fleet_node, fleet_report, fleet_run
+from gpucheck.cli import fleet_drain, fleet_hooks, fleet_node, fleet_report, fleet_run
 from gpucheck.cli.examples import epilog
 from gpucheck.cli.manners import mannered
 
@@ -12,6 +12,7 @@ app = typer.Typer(help="Many machines: the odd one named, the commonest cause fi
                   no_args_is_help=True, rich_markup_mode=None)  # fmt: skip
 app.command("report", epilog=epilog("fleet report"))(mannered(fleet_report.report))
 app.command("run", epilog=epilog("fleet run"))(mannered(fleet_run.run))
+app.command("drain", epilog=epilog("fleet drain"))(mannered(fleet_drain.drain))
 app.command("hooks", epilog=epilog("fleet hooks"))(mannered(fleet_hooks.hooks))
 app.command("node", epilog=epilog("fleet node"))(mannered(fleet_node.node))
 

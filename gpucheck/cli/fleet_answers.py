@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gpucheck import gathering
+from gpucheck import gathering, rosters
 from gpucheck.cli.screen import manners, write_whole
 from gpucheck.consoles import clean
 from gpucheck.fleets.runs import Answer
 from gpucheck.nodes import ASKED, ASKING, Arrived, Unread, kept, same_name
 from gpucheck.render.grouping import SIGNS
+from gpucheck.rosters import Roster
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -25,8 +26,11 @@ class Home:
     """What came, told and kept as it comes. `expected` is whole when all have answered."""
 
     folder: Path | None
+    command: str  # that was asked: doctor, verify
     expected: list[str] = field(default_factory=list)
     unwritten: tuple[str, str] | None = None
+    renamed: set[str] = field(default_factory=set)
+    since: str = field(default_factory=rosters.now)
 
     def came(self, answers: Iterator[Answer], shown: Progress) -> Iterator[Arrived | Unread]:
         for answer in answers:
@@ -34,16 +38,24 @@ class Home:
             if self.folder and not self.expected:
                 self._keep(self.folder / ASKING, b"")  # until close() the folder says that it is not whole
             self.expected.append(node)
+            if not answer.named:  # an address or an alias is what was asked, and so the name of the row
+                self.renamed.add(node)
+            roster = Roster(
+                {node: node in self.renamed}, self.since, self.command
+            )  # as `fleet report DIR` will have it
             for each in _read(answer, node):
-                _tell(each, node, answer.seconds, shown)
-                yield each if answer.named else _under(node, each)
+                own = each.report.host if isinstance(each, Arrived) else node
+                had = rosters.as_asked(each, roster)
+                _tell(had, own, node, answer.seconds, shown)
+                yield had
             if self.folder and answer.report:
                 self._keep(self.folder / kept(node), answer.report.rstrip() + b"\n")
 
     def close(self) -> None:
         """Who was asked, so that `fleet report DIR` misses whom the run missed."""
         if self.folder:
-            self._keep(self.folder / ASKED, "".join(f"{node}\n" for node in sorted(self.expected)).encode())
+            asked = Roster({node: node in self.renamed for node in sorted(self.expected)}, self.since, self.command)
+            self._keep(self.folder / ASKED, rosters.text(asked).encode())
             if not self.unwritten:
                 (self.folder / ASKING).unlink(missing_ok=True)
 
@@ -65,17 +77,13 @@ def _read(answer: Answer, node: str) -> Iterator[Arrived | Unread]:
     return gathering.of_bytes(answer.report, node)
 
 
-def _under(node: str, came: Arrived | Unread) -> Arrived | Unread:
-    """An address or an alias is what was asked, and so the name of the row."""
-    return came._replace(report=replace(came.report, host=node)) if isinstance(came, Arrived) else came
-
-
-def _tell(came: Arrived | Unread, node: str, seconds: float, shown: Progress) -> None:
+def _tell(came: Arrived | Unread, own: str, node: str, seconds: float, shown: Progress) -> None:
     if manners.detail == "quiet":
         return
     if isinstance(came, Arrived):
-        kind, own = {0: "pass", 1: "fail"}.get(came.report.exit_code, "unknown"), came.report.host
-        said = came.report.verdict if same_name(own, node) else f"it calls itself {own}: {came.report.verdict}"
+        kind = {0: "unknown" if came.doubt else "pass", 1: "fail"}.get(came.report.exit_code, "unknown")
+        named = "" if same_name(own, node) else f"it calls itself {own}"
+        said = ": ".join(filter(None, (named, came.doubt, came.report.verdict)))
     else:
         kind, said = "skip" if came.kind == "missing" else "unknown", f"{came.kind}: {came.why}"
     line = clean(f"{SIGNS[kind]} {node}  {said}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,9 +13,9 @@ import typer
 
 from gpucheck.cli.fleet_report import Format, show
 from gpucheck.cli.options import among, one_of
-from gpucheck.cli.screen import progress
+from gpucheck.cli.screen import give, progress
 from gpucheck.consoles import clean
-from gpucheck.fleets import FLEETS, engine
+from gpucheck.fleets import FLEETS, LAUNCHERS, WORLDS, engine
 from gpucheck.fleets.runs import Asked
 from gpucheck.model import Failure
 
@@ -29,7 +28,12 @@ MONTH = 30 * 86_400.0  # seconds; and not for ever, which no engine can be told
 def run(
     engine_name: Annotated[
         str,
-        typer.Option("--engine", help=f"{', '.join(FLEETS)}.", callback=one_of(*FLEETS), autocompletion=among(*FLEETS)),
+        typer.Option(
+            "--engine",
+            help=f"{', '.join(FLEETS)}; with --render also {', '.join(LAUNCHERS)}.",
+            callback=one_of(*FLEETS, *LAUNCHERS),
+            autocompletion=among(*FLEETS, *LAUNCHERS),
+        ),
     ],
     nodes: Annotated[
         list[str] | None,
@@ -39,6 +43,9 @@ def run(
         Path | None, typer.Option(help="Also the sets in this file, one a line; # begins a comment.", metavar="FILE")
     ] = None,
     command: Annotated[str, typer.Option(help="What each node runs: doctor, 'doctor --deep', verify.")] = "doctor",
+    world: Annotated[
+        bool, typer.Option("--world", help=f"One verify over all of them, each its node. {', '.join(WORLDS)}.")
+    ] = False,
     remote: Annotated[
         str, typer.Option(help="How a node calls gpucheck: its path there, or 'python3 -m gpucheck'.")
     ] = "gpucheck",
@@ -53,10 +60,13 @@ def run(
         typer.Option("--option", "-O", help="Of the engine; a wrong one lists them. Repeatable.", metavar="NAME=VALUE"),
     ] = None,
     render: Annotated[
-        bool, typer.Option("--render", help="Print the manifests for GitOps; no cluster is asked. Kubernetes.")
+        bool, typer.Option("--render", help="Only print what others run: manifests, a playbook, a script, a task.")
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Keep each node's report in this new folder.", metavar="DIR")
+        Path | None,
+        typer.Option(
+            "--output", "-o", help="Keep each node's report in this new folder; or what --render prints.", metavar="DIR"
+        ),
     ] = None,
     format: Format = "terminal",
 ) -> int:
@@ -67,20 +77,26 @@ def run(
     from gpucheck import matrix
     from gpucheck.cli.fleet_answers import Home
 
-    module = engine(engine_name)
     words = _command(command)
+    if world:
+        _one_over_all(engine_name, words)
+    module = engine(engine_name)
     asked = Asked(
         command=(*words, "--format", "json"), program=_words(remote, "--remote"),
         nodes=(*(nodes or ()), *_sets(hostfile)),
         deadline=timeout or next(SECONDS[each] for each in reversed(SECONDS) if " ".join(words).startswith(each)),
-        options=dict(map(_option, option or ())),
+        options=options(option), world=world,
     )  # fmt: skip
     if render:
         if not hasattr(module, "render"):
-            raise Failure(f"the engine {engine_name} has no manifests", "--render is of --engine kubernetes")
-        sys.stdout.write(module.render(asked))
+            able = ", ".join(("kubernetes", *LAUNCHERS))
+            raise Failure(f"the engine {engine_name} has nothing to print: gpucheck runs it", f"--render is of {able}")
+        give(module.render(asked), _file(output, module.FILE) if output else None)
         return 0
-    home = Home(_folder(output))
+    if engine_name in LAUNCHERS:
+        who, what = LAUNCHERS[engine_name]
+        raise Failure(f"{who} runs this itself", f"--render prints the {what}")
+    home = Home(_folder(output), words[0])
     with progress() as shown:
         task = shown.add_task("asking", total=1.0)
 
@@ -103,7 +119,19 @@ def _command(text: str) -> tuple[str, ...]:
     for word in words:
         if word.partition("=")[0] in OURS or word == "-o":
             raise Failure(f"{word} is not for a fleet: its reports come home as JSON", "--output DIR keeps them")
+        if word.partition("=")[0] == "--world":
+            raise Failure(
+                "each node of a world is told its own place in it", "`fleet run --world`, and not in --command"
+            )
     return words
+
+
+def _one_over_all(engine_name: str, words: Sequence[str]) -> None:
+    """Raises Failure for a world that this engine does not start, or this command does not make."""
+    if engine_name not in WORLDS:
+        raise Failure(f"the engine {engine_name} starts no run over several nodes", f"--engine {' or '.join(WORLDS)}")
+    if words[0] != "verify":
+        raise Failure(f"a world is to be trained in, and {words[0]} trains nothing", "--command 'verify --framework …'")
 
 
 def _words(text: str, name: str) -> tuple[str, ...]:
@@ -124,6 +152,11 @@ def _sets(hostfile: Path | None) -> Sequence[str]:
     except OSError as error:
         raise Failure(f"{hostfile} cannot be read: {error.strerror}", "one set of nodes a line") from error
     return [words for line in lines if (words := line.partition("#")[0].strip())]
+
+
+def options(told: Sequence[str] | None) -> dict[str, str]:
+    """Those of `-O NAME=VALUE`. Raises Failure."""
+    return dict(map(_option, told or ()))
 
 
 def _option(text: str) -> tuple[str, str]:
@@ -147,3 +180,14 @@ def _folder(output: Path | None) -> Path | None:
     if not os.access(output, os.W_OK | os.X_OK):
         raise Failure(f"nothing may be written to {output}", "another --output")
     return output
+
+
+def _file(folder: Path, name: str) -> Path:
+    """For a recipe. Raises Failure where there is one."""
+    if (folder / name).exists():
+        raise Failure(f"{folder / name} is there already; nothing was written", "another --output")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Failure(f"{folder} cannot be a folder: {error.strerror}", "another --output") from error
+    return folder / name

@@ -9,10 +9,19 @@ from gpucheck import extras
 from gpucheck.model import Failure
 
 FLEETS = ("slurm", "kubernetes", "ssh")
+LAUNCHERS = {
+    "ansible": ("Ansible", "playbook"),
+    "ray": ("Ray", "script"),
+    "skypilot": ("SkyPilot", "task"),
+}  # rendered alone
+WORLDS = ("slurm", "kubernetes")  # those that start one run over several nodes
 
 
 def engine(name: str) -> ModuleType:
-    """The module with this engine's `run(asked, say)`, as gpucheck.fleets.runs tells. Raises Failure."""
+    """The module with this engine's `run(asked, say)`, as gpucheck.fleets.runs tells; of a launcher `render` alone.
+
+    Raises Failure.
+    """
     try:
         return importlib.import_module(f"gpucheck.fleets.{name}")
     except ModuleNotFoundError as missing:

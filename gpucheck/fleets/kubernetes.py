@@ -15,6 +15,7 @@ from typing import Any
 
 from gpucheck.fleets import kubernetes_manifests as manifests
 from gpucheck.fleets import kubernetes_nodes
+from gpucheck.fleets import kubernetes_world as worlds
 from gpucheck.fleets.kubernetes_api import AT_A_TIME, Cluster
 from gpucheck.fleets.kubernetes_home import Begun, home
 from gpucheck.fleets.kubernetes_manifests import INDEX, NODE, OPTIONS
@@ -22,7 +23,8 @@ from gpucheck.fleets.kubernetes_nodes import Node
 from gpucheck.fleets.runs import Answer, Asked
 from gpucheck.model import Failure, Say
 
-__all__ = ["OPTIONS", "render", "run"]
+__all__ = ["FILE", "OPTIONS", "render", "run"]
+FILE = "gpucheck.yaml"  # of what render() gives
 
 
 def run(asked: Asked, say: Say) -> Iterator[Answer]:
@@ -35,15 +37,21 @@ def run(asked: Asked, say: Say) -> Iterator[Answer]:
     nodes = kubernetes_nodes.chosen(wanted, cluster.nodes(told.get("selector")), told, manifests.tolerated(told))
     cluster.pods()
     cluster.end()  # of nothing yet: whoever may not delete and list shall not create
-    fit: list[dict[str, Any]] = []
+    gpus = {node.name: _gpus(node, told) for node in nodes}
+    free = {name: count for name, (count, why) in gpus.items() if why is None}
+    if asked.world:
+        worlds.check([*gpus], free)
+    jobs = [
+        manifests.job(asked, told, made, index, name, free[name]) for index, name in enumerate(gpus) if name in free
+    ]
     try:
-        for index, node in enumerate(nodes):
-            gpus, why = _gpus(node, told)
-            if why is None:
-                fit.append(manifests.job(asked, told, made, index, node.name, gpus))
-            else:
-                yield begun.answer(node.name, why=why)
-        yield from _created(begun, fit, say)
+        yield from (begun.answer(name, why=why) for name, (_, why) in gpus.items() if why is not None)
+        if asked.world and len(jobs) < 2:
+            yield from (begun.answer(name, why="no other node is free to make a world with") for name in free)
+            return
+        if asked.world:
+            worlds.joined(jobs, made)
+        yield from _created(begun, jobs, say)
         yield from home(begun, say)
     finally:
         with suppress(Failure):  # ttlSecondsAfterFinished and activeDeadlineSeconds end them, should it be away
@@ -60,14 +68,24 @@ def render(asked: Asked) -> str:
     if told["gpus"] == "all" and "cdi" not in told:
         raise Failure("how many GPUs a node has, only the cluster knows", "-O gpus=8")
     gpus = 0 if "cdi" in told else int(told["gpus"])
-    jobs = (manifests.job(asked, told, made, index, name, gpus) for index, name in enumerate(names))
-    return manifests.text((*manifests.access(told["namespace"]), *jobs))
+    jobs = [manifests.job(asked, told, made, index, name, gpus) for index, name in enumerate(names)]
+    access = [*manifests.access(told["namespace"])]
+    if not asked.world:
+        return manifests.text((*access, *jobs))
+    worlds.check(names, {})
+    worlds.joined(jobs, made)
+    for each in access:
+        if each["kind"] == "Role":
+            each["rules"].append(worlds.RULE)
+    return manifests.text((*access, worlds.service(jobs[0], made, None), *jobs))
 
 
 def _created(begun: Begun, jobs: Sequence[dict[str, Any]], say: Say) -> Iterator[Answer]:
-    """Raises Failure where the cluster takes not even the first."""
+    """Raises Failure where the cluster takes not even the first, or no Service of a world."""
     if jobs:
-        begun.cluster.create(jobs[0])
+        uid = begun.cluster.create(jobs[0])
+        if begun.asked.world:
+            begun.cluster.create_service(worlds.service(jobs[0], begun.cluster.run, uid))
     with ThreadPoolExecutor(AT_A_TIME, "gpucheck-job") as pool:  # left early, it waits: all are there to be deleted
         futures = [pool.submit(begun.cluster.create, job) for job in jobs[1:]]
         try:

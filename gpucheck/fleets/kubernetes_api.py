@@ -53,8 +53,24 @@ class Cluster:
             raise
         return True
 
-    def create(self, job: Mapping[str, Any]) -> None:
-        self._asked(self._batch.create_namespaced_job, self.namespace, job)
+    def node(self, name: str) -> dict[str, Any]:
+        return self._json(self._core.read_node, name)
+
+    def patch_node(self, name: str, patch: Mapping[str, Any]) -> None:
+        """RFC 7396: a list takes the place of the one that is there."""
+        self._asked(self._core.patch_node, name, patch, _content_type="application/merge-patch+json")
+
+    def patch_node_status(self, name: str, patch: Mapping[str, Any]) -> None:
+        """Strategic: of the conditions only those are touched that are named by their type."""
+        self._asked(self._core.patch_node_status, name, patch, _content_type="application/strategic-merge-patch+json")
+
+    def create(self, job: Mapping[str, Any]) -> str:
+        """Its UID."""
+        made = self._json(self._batch.create_namespaced_job, self.namespace, job)
+        return str((made.get("metadata") or {}).get("uid") or "")
+
+    def create_service(self, service: Mapping[str, Any]) -> None:
+        self._asked(self._core.create_namespaced_service, self.namespace, service)
 
     def pods(self) -> list[dict[str, Any]]:
         return self._listed(self._core.list_namespaced_pod, self.namespace, label_selector=f"{RUN}={self.run}")

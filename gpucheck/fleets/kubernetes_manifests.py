@@ -22,6 +22,7 @@ DATA = Path(__file__).parents[1] / "data" / "kubernetes"
 RUN, INDEX, NODE = "gpucheck-run", "gpucheck-index", "gpucheck-node"  # two labels, an annotation
 CONTAINER, JOB = "gpucheck", "gpucheck-{run}-{index}"
 GPU = "nvidia.com/gpu"
+UNHEALTHY = "gpucheck/unhealthy"  # the key of the taint that `fleet drain` sets
 OPTIONS = {
     "image": "the image with gpucheck in it; needed",
     "namespace": "where the Jobs go; it exists already (gpucheck)",
@@ -30,7 +31,7 @@ OPTIONS = {
     "resource": f"what a GPU is called there ({GPU})",
     "cdi": "instead of taking GPUs, this CDI device by NVIDIA's NRI plugin: management.nvidia.com/gpu=all",
     "runtime": "runtimeClassName: nvidia, where it is not the nodes' default",
-    "tolerate": "keys of taints, a,b, besides that of the GPUs: their nodes are asked too",
+    "tolerate": "keys of taints, a,b, besides that of the GPUs and ours: their nodes are asked too",
     "pull": "imagePullPolicy: Always, IfNotPresent, Never",
     "context": "of the kubeconfig, instead of its current one",
 }
@@ -51,21 +52,28 @@ ADVICE = {
 def options(asked: Asked) -> Mapping[str, str]:
     """All of them, those untold as they are then. Raises Failure for what no manifest can have."""
     known(asked, OPTIONS)
-    if asked.command[0] != "doctor":
+    if asked.command[0] != "doctor" and not any(word.partition("=")[0] == "--python" for word in asked.command):
         raise Failure(
-            f"{asked.command[0]} needs a Docker Engine, and a pod has none", "--command doctor, or 'doctor --deep'"
+            f"{asked.command[0]} needs a Docker Engine, and a pod has none",
+            f"--command '{asked.command[0]} --python PATH', an interpreter of the image with the framework; or doctor",
         )
     told = {"namespace": "gpucheck", "resource": GPU, "gpus": "all", **asked.options}
     if "image" not in told:
         raise Failure("no image was named", IMAGE)
-    for name, (pattern, advice) in ADVICE.items():
-        if name in told and not re.fullmatch(pattern, told[name]):
-            raise Failure(f"{name} is {printable(told[name])!r}", advice)
+    fit(told)
     return told
 
 
+def fit(told: Mapping[str, str]) -> None:
+    """Raises Failure for what no manifest can have."""
+    for name, (pattern, advice) in ADVICE.items():
+        if name in told and not re.fullmatch(pattern, told[name]):
+            raise Failure(f"{name} is {printable(told[name])!r}", advice)
+
+
 def tolerated(told: Mapping[str, str]) -> tuple[str, ...]:
-    return (GPU, *filter(None, told.get("tolerate", "").split(",")))
+    """Ours too: how else would a node that is mended be seen to be?"""
+    return (GPU, UNHEALTHY, *filter(None, told.get("tolerate", "").split(",")))
 
 
 def job(asked: Asked, told: Mapping[str, str], run: str, index: int, node: str, gpus: int) -> dict[str, Any]:
@@ -92,12 +100,25 @@ def job(asked: Asked, told: Mapping[str, str], run: str, index: int, node: str, 
         template["metadata"]["annotations"][f"nvidia.cdi.k8s.io/container.{CONTAINER}"] = told["cdi"]
     elif gpus:
         container["resources"]["limits"][told["resource"]] = str(gpus)
+    if asked.command[0] == "verify":
+        _trains(pod, max(gpus, 1))
     return made
 
 
-def access(namespace: str) -> Iterator[dict[str, Any]]:
-    """A namespace, and an account in it that may do what a run does, and no more."""
-    for made in _template("access.yaml"):
+def _trains(pod: dict[str, Any], devices: int) -> None:
+    """NCCL's ranks meet in /dev/shm, which is 64 MiB unless told; the evidence lies in /tmp."""
+    (container,) = pod["containers"]
+    container["resources"]["requests"] = {"cpu": str(devices), "memory": f"{4 + 4 * devices}Gi"}
+    container["volumeMounts"].append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108 - the pod's
+    pod["volumes"] = [
+        {"name": "tmp", "emptyDir": {"sizeLimit": "8Gi"}},
+        {"name": "shm", "emptyDir": {"medium": "Memory", "sizeLimit": f"{1 + devices}Gi"}},
+    ]
+
+
+def access(namespace: str, template: str = "access.yaml") -> Iterator[dict[str, Any]]:
+    """A namespace, and an account in it that may do what a run does, and no more; drain.yaml: what a drain does."""
+    for made in _template(template):
         if made["kind"] == "Namespace":
             made["metadata"]["name"] = namespace
         elif "namespace" in made["metadata"]:

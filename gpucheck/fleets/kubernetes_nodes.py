@@ -38,7 +38,7 @@ def names(sets: Iterable[str]) -> tuple[str, ...]:
 def chosen(wanted: Sequence[str], nodes: Iterable[Mapping[str, Any]], told: Mapping[str, str],
            tolerated: Sequence[str]) -> list[Node]:  # fmt: skip
     """Those that are named; of all others those with GPUs, or all that the labels select. Raises Failure."""
-    there = {node.name: node for node in (_node(each, told["resource"], tolerated) for each in nodes)}
+    there = {node.name: node for node in (node(each, told["resource"], tolerated) for each in nodes)}
     found: dict[str, Node] = {}
     for name in wanted:
         matched = [each for each in there if fnmatchcase(each, name)]
@@ -55,7 +55,7 @@ def chosen(wanted: Sequence[str], nodes: Iterable[Mapping[str, Any]], told: Mapp
     return [found[name] for name in sorted(found)]
 
 
-def _node(about: Mapping[str, Any], resource: str, tolerated: Sequence[str]) -> Node:
+def node(about: Mapping[str, Any], resource: str, tolerated: Sequence[str]) -> Node:
     metadata, status = about.get("metadata") or {}, about.get("status") or {}
     gpus = _count((status.get("allocatable") or {}).get(resource))
     labelled = any(PRESENT.fullmatch(key) and value == "true" for key, value in (metadata.get("labels") or {}).items())

@@ -27,6 +27,7 @@ class Asked:
     deadline: float = 300.0  # seconds for the whole run: who has not answered by then is missing
     program: tuple[str, ...] = ("gpucheck",)  # how a node calls it: ("/opt/venv/bin/gpucheck",)
     options: Mapping[str, str] = field(default_factory=dict)  # the engine's own, by the names in its OPTIONS
+    world: bool = False  # one verify over all nodes, each of them its rank, by an engine of fleets.WORLDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
-from gpucheck.fleets import slurm_home, slurm_jobs, slurm_nodes
+from gpucheck.fleets import slurm_home, slurm_jobs, slurm_nodes, slurm_world
 from gpucheck.fleets.runs import Answer, Asked, known
 from gpucheck.fleets.slurm_home import Begun, Place
 from gpucheck.fleets.slurm_nodes import Node
 from gpucheck.model import Failure, Say
+from gpucheck.nodes import same_name
 
 OPTIONS = {
     "partition": "nodes of this partition, or of several: a,b",
@@ -24,7 +25,8 @@ OPTIONS = {
     "gpus": "GPUs that each node's job takes: all (the default), a number, 0",
     "busy": "yes: also nodes with jobs on them, as soon as they are free",
     "folder": "where the reports go, shared by all nodes; a new one in the current folder unless told",
-    "account": "sbatch's --account", "qos": "sbatch's --qos", "reservation": "sbatch's --reservation",
+    "account": "sbatch's --account", "qos": "sbatch's --qos",
+    "reservation": "the nodes of this reservation, and sbatch's --reservation",
 }  # fmt: skip
 ENDING = 10.0  # seconds given to cancelled jobs
 
@@ -33,15 +35,18 @@ def run(asked: Asked, say: Say) -> Iterator[Answer]:
     known(asked, OPTIONS)
     nodes = slurm_nodes.chosen(asked, slurm_nodes.sinfo(slurm_jobs.ask), slurm_jobs.ask)
     gpus = _gpus(asked)
+    if asked.world:
+        slurm_world.check(nodes, gpus)
     begun = Begun(
         name=f"gpucheck-{secrets.token_hex(4)}",
         folder=slurm_home.folder(asked.options.get("folder")),
         at=time.monotonic(),
         deadline=asked.deadline,
+        renamed=frozenset(node.name for node in nodes if not same_name(node.name, node.host)),
     )
     fit = []
     try:
-        slurm_home.note(begun.folder, [node.name for node in nodes])
+        slurm_home.note(begun.folder, asked.command[0], [node.name for node in nodes], begun.renamed)
         for node in nodes:
             why = node.unfit(asked.options.get("busy") == "yes")
             if why is None and gpus is not None and gpus > node.gpus:
@@ -51,7 +56,8 @@ def run(asked: Asked, say: Say) -> Iterator[Answer]:
             else:
                 yield begun.answer(node.name, why=why)
         if fit:
-            yield from _submitted(asked, begun, fit, gpus, say)
+            submitted = slurm_world.run if asked.world else _submitted
+            yield from submitted(asked, begun, fit, gpus, say)
     finally:
         _end(begun, fit)
 
@@ -122,6 +128,8 @@ def _end(begun: Begun, nodes: Sequence[Node]) -> None:
     half = re.compile(rf"\.(?:{names})\.\d+(?:\.said)?")  # as in slurm_jobs.SCRIPT
     end = time.monotonic() + ENDING
     with suppress(OSError):  # it may have been removed
+        for said in begun.folder.glob(slurm_world.SAID.format(job="*")):
+            said.unlink()
         while halves := [each for each in begun.folder.iterdir() if half.fullmatch(each.name)]:
             if time.monotonic() > end:
                 for each in halves:

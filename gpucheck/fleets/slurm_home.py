@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from gpucheck import rosters
 from gpucheck.fleets import slurm_jobs, slurm_nodes
 from gpucheck.fleets.runs import Answer, contents, printable
 from gpucheck.fleets.slurm_jobs import Task, Tasks
 from gpucheck.fleets.slurm_nodes import Node
 from gpucheck.model import Failure
 from gpucheck.nodes import ASKED
+from gpucheck.rosters import Roster
 
 SETTLING = 20.0  # seconds until a report that a job has left must be seen here: NFS shows it late
 Place = tuple[str, int]  # array and task
@@ -27,15 +30,19 @@ class Begun:
     folder: Path
     at: float
     deadline: float  # seconds
+    renamed: frozenset[str] = frozenset()  # nodes that Slurm calls otherwise than they do: NodeName, NodeHostname
 
     def answer(self, node: str, report: bytes | None = None, why: str | None = None) -> Answer:
-        return Answer(node=node, report=report, why=why, seconds=time.monotonic() - self.at)
+        named = node not in self.renamed
+        return Answer(node=node, report=report, why=why, seconds=time.monotonic() - self.at, named=named)
 
 
 def folder(given: str | None) -> Path:
     """Where the nodes write. Raises Failure for one that has reports already, which could not be told from new ones."""
-    folder = Path(given or time.strftime("gpucheck-fleet-%Y%m%d-%H%M%S")).absolute()
+    folder = Path(given or "").absolute()
     try:
+        if not given:  # two runs may begin in the same second
+            return Path(tempfile.mkdtemp(prefix=time.strftime("gpucheck-fleet-%Y%m%d-%H%M%S-"), dir=folder))
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(each.suffix in (".json", ".failed") for each in folder.iterdir()):
             raise Failure(f"{folder} has the reports of an earlier run", "give a new folder for each run")
@@ -45,10 +52,12 @@ def folder(given: str | None) -> Path:
     return folder
 
 
-def note(folder: Path, nodes: Sequence[str]) -> None:
+def note(folder: Path, command: str, nodes: Sequence[str], renamed: Set[str] = frozenset()) -> None:
     """Whom the run asks: a `fleet report` of this folder misses those from whom nothing came."""
     with suppress(OSError):  # then no job writes there either, and its row says so
-        (folder / ASKED).write_text("".join(f"{node}\n" for node in nodes))
+        (folder / ASKED).write_text(
+            rosters.text(Roster({node: node in renamed for node in nodes}, rosters.now(), command))
+        )
 
 
 def tidy(folder: Path) -> None:
@@ -84,7 +93,7 @@ def _listed(folder: Path) -> list[str]:
 
 def _failed(data: bytes) -> str:
     code, _, said = data.decode("utf-8", "replace").partition("\n")
-    said = re.sub(r"^\S*slurm_script: (?:line )?\d+: ", "", said.strip())  # another on each node
+    said = re.sub(r"^\S*(?:slurm_script|/sh): (?:line )?\d+: ", "", said.strip())  # another on each node
     return printable(f"gpucheck ended with {code} and no report: {said or 'it said nothing'}")
 
 
@@ -107,7 +116,7 @@ def missing(begun: Begun, lost: Sequence[str], waiting: dict[str, Place], tasks:
     for name in lost:
         place = waiting.pop(name)
         task, node = tasks.get(place), there.get(name)
-        now = f"; it is {node.told}" if node and node.unfit(busy=True) else ""
+        now = f"; it is {node.told}" if node and replace(node, reserved=True).unfit(busy=True) else ""
         works = any(each.startswith(f".{name}.") for each in halves)
         yield begun.answer(name, why=_why(begun, place, task, late and not (task and task.over), works) + now)
 

@@ -28,8 +28,7 @@ OVER = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL"
         "REQUEUE_HOLD", "REVOKED", "SPECIAL_EXIT", "TIMEOUT")  # fmt: skip
 NO_FOLDER = 73  # sysexits.h: EX_CANTCREAT
 # A report is whole where gpucheck says 0, 1, 3 or 70; it appears under its name in one step, or not at all.
-SCRIPT = """#!/bin/sh
-umask 077
+SCRIPT = """umask 077
 at={folder}/$SLURMD_NODENAME
 part={folder}/.$SLURMD_NODENAME.$SLURM_JOB_ID
 trap 'rm -f "$part" "$part.said"' EXIT
@@ -90,15 +89,23 @@ def largest_array() -> int:
 
 def submit(asked: Asked, folder: Path, name: str, partition: str, gpus: int, tasks: int) -> str:
     """A held array; its number. It goes of itself if nobody releases or cancels it. Raises Failure."""
+    array = ("--hold", f"--array=0-{tasks - 1}", "--nodes=1", "--ntasks=1")
+    return sbatch(asked, name, partition, gpus, array, "#!/bin/sh\n" + task(folder, (*asked.program, *asked.command)))
+
+
+def task(folder: Path, command: Sequence[str]) -> str:
+    """What a node does: the command, whose report appears in the folder."""
+    return SCRIPT.format(folder=shlex.quote(str(folder)), command=shlex.join(command), no_folder=NO_FOLDER)
+
+
+def sbatch(asked: Asked, name: str, partition: str, gpus: int, words: Sequence[str], script: str) -> str:
+    """The job's number. Raises Failure."""
     minutes = math.ceil(asked.deadline / 60)
-    script = SCRIPT.format(
-        folder=shlex.quote(str(folder)), command=shlex.join((*asked.program, *asked.command)), no_folder=NO_FOLDER
-    )
     passed = [f"--{option}={asked.options[option]}" for option in PASSED if option in asked.options]
     said = ask((
-        "sbatch", "--parsable", "--hold", f"--array=0-{tasks - 1}", "--nodes=1", "--ntasks=1", "--no-requeue",
-        f"--job-name={name}", f"--partition={partition}", f"--time={minutes}", "--output=/dev/null",
-        f"--deadline=now+{2 * 60 * minutes}seconds", *([f"--gres=gpu:{gpus}"] if gpus else []), *passed,
+        "sbatch", "--parsable", *words, "--no-requeue", f"--job-name={name}", f"--partition={partition}",
+        f"--time={minutes}", "--output=/dev/null", f"--deadline=now+{2 * 60 * minutes}seconds",
+        *([f"--gres=gpu:{gpus}"] if gpus else []), *passed,
     ), script)  # fmt: skip
     return said.strip().partition(";")[0]
 
@@ -127,8 +134,9 @@ def rows(arrays: Sequence[str]) -> Tasks:
 def _parsed(text: str) -> Iterator[tuple[tuple[str, int], Task]]:
     for line in text.splitlines():
         cells = line.strip().split("|", 4)
-        if len(cells) == 5 and cells[1].isdecimal():
-            yield (cells[0], int(cells[1])), Task(state=cells[2], pinned=cells[3], reason=cells[4])
+        if len(cells) == 5 and (cells[1].isdecimal() or cells[1] == "N/A"):
+            task = int(cells[1]) if cells[1].isdecimal() else 0  # of a job that is no array, it is the only one
+            yield (cells[0], task), Task(state=cells[2], pinned=cells[3], reason=cells[4])
 
 
 def exit_code(array: str, task: int) -> int | None:

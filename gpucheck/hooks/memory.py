@@ -30,6 +30,7 @@ class Memory:
     clean: int = 0  # in a row, and only those of the periodic run
     reason: str | None = None  # what the node is out of service for, in our words; None where it is not, by us
     expects: bool | None = None  # whether this node should have a GPU, where that is known
+    lost: bool = False  # there may have been a reason before this, and Slurm has not been asked for it yet
 
 
 def counted(memory: Memory, sight: Sight, *, enough: int, periodic: bool) -> Memory:
@@ -47,7 +48,7 @@ def read(file: Path) -> tuple[Memory, str | None]:
         with file.open("rb") as opened:
             data = opened.read(LARGEST)
     except FileNotFoundError:
-        return Memory(), None
+        return Memory(lost=True), None
     except OSError as error:
         raise _unusable(file, error) from error
     try:
@@ -55,7 +56,7 @@ def read(file: Path) -> tuple[Memory, str | None]:
         if found.failures < 0 or found.clean < 0:
             raise ValueError("it counts below 0")
     except (ValueError, RecursionError):
-        return Memory(), f"{file} is not whole, so nothing is remembered: what was drained before is yours to resume"
+        return Memory(lost=True), f"{file} is not whole, so nothing is remembered"
     return found, None
 
 

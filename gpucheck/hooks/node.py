@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from gpucheck.hooks import scheduler
+from gpucheck.hooks import reasons, scheduler
 from gpucheck.hooks.look import Sight
 from gpucheck.hooks.memory import Memory
 from gpucheck.host import CannotLook, Host
@@ -63,6 +63,8 @@ def slurm(at: Slurm, memory: Memory, sight: Sight, moment: str) -> Decision:
     """`memory` has this sight counted. Slurm is asked nothing while all is well: a Prolog must not burden it."""
     if sight.failed is None:
         return Decision(memory=memory, sentence=f"not known, so nothing is decided: {sight.sentence}")
+    if memory.lost and moment == PERIODIC:
+        memory = reasons.recalled(at.host, at.name, memory)
     if sight.failed:
         if sight.absent and memory.expects is False and moment != PERIODIC:
             return _no_gpu(at, memory)
@@ -121,7 +123,7 @@ def _failing(at: Slurm, memory: Memory, sight: Sight) -> Decision:
             return Decision(memory=memory, sentence=f"{at.name} is not drained: {_enough(at, nodes, len(drained))}: "
                                                     f"{sight.sentence}")  # fmt: skip
         rule, _, message = sight.sentence.partition(": ")
-        reason = scheduler.reason(rule, message)
+        reason = scheduler.reason(rule, message, scheduler.BY_HOOK)
         if at.dry:
             return Decision(memory=memory, sentence=f"would drain {at.name}: {reason}", out=True)
         memory = replace(memory, reason=reason)
@@ -144,13 +146,15 @@ def _settled(at: Slurm, memory: Memory) -> Decision:
     if not late:
         return Decision(memory=memory, sentence=f"drained {at.name}: {memory.reason}", out=True)
     try:
-        scheduler.resume(at.host, at.name)
+        taken = reasons.resume(at.host, at.name, memory.reason)
     except CannotLook as refused:
         return Decision(
             memory=memory, sentence=f"{at.name} was drained, and is one too many ({why}): {refused}", out=True
         )
     told = f"{at.name} is not drained, and was for a moment: {why}: {memory.reason}"
-    return Decision(memory=replace(memory, reason=None), sentence=told)
+    if taken:
+        told = f"{at.name} is not drained by us ({why}), and was drained for {taken!r} just then"
+    return Decision(memory=replace(memory, reason=None), sentence=told, out=taken is not None)
 
 
 def _enough(at: Slurm, nodes: int, drained: int) -> str:
@@ -182,7 +186,9 @@ def _mended(at: Slurm, memory: Memory) -> Decision:
             return Decision(memory=memory, sentence=f"{at.name} is not resumed: it is {here.otherwise_out} too")
         if at.dry:
             return Decision(memory=memory, sentence=f"would resume {at.name}: {memory.clean} clean looks in a row")
-        scheduler.resume(at.host, at.name)
+        taken = reasons.resume(at.host, at.name, memory.reason)
     except CannotLook as why:
         return Decision(memory=memory, sentence=f"{at.name} is not resumed: {why}")
+    if taken:
+        return Decision(memory=forgotten, sentence=f"{at.name} is not resumed: it was drained for {taken!r} just then")
     return Decision(memory=forgotten, sentence=f"resumed {at.name} after {memory.clean} clean looks: {memory.reason}")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
 
 OURS = "gpucheck:"  # how every reason of ours starts; a node with another is never touched
+BY_HOOK = " (by its hook)"  # how one ends that the node itself gave: `fleet drain` judges by more than a look sees
 LONGEST = 200  # characters of a reason
 SECONDS = 5.0  # for one command: a controller that is overrun answers late, and a hook must not wait for it
 NOT_ALLOWED = ("Invalid user id", "Access/permission denied")  # slurm_update error: ...
@@ -36,6 +37,27 @@ class Node:
         return next((word for word in sorted(self.state) if word.startswith(OTHERS)), None)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A node as sinfo has it: %T is one word, "idle", "draining*"; the reason stays after a resume."""
+
+    name: str
+    state: str
+    when: int  # of the reason
+    gpus: bool
+    reason: str
+
+    @property
+    def drained(self) -> bool:
+        return "drain" in self.state
+
+    @property
+    def closed(self) -> str:
+        """The word of its state that keeps it from work beside a drain."""
+        word = self.state.rstrip("*~#!%$@^+-")
+        return word if word.upper().startswith(OTHERS) else ""
+
+
 def node(host: Host, name: str) -> Node:
     """Raises CannotLook where Slurm does not tell."""
     text = _asked(host, "scontrol", "show", "node", name)
@@ -53,24 +75,33 @@ def node(host: Host, name: str) -> Node:
     )
 
 
+def listed(host: Host) -> list[Listed]:
+    """Every node of the cluster, each once. Raises CannotLook."""
+    text = _asked(host, "env", "SLURM_TIME_FORMAT=%s", "sinfo", "--all", "-h", "-N", "-o", "%N|%T|%H|%G|%E")
+    found: dict[str, Listed] = {}
+    for line in text.splitlines():  # a line a node and partition
+        name, state, when, gres, reason = (*line.split("|", 4), "", "", "", "")[:5]
+        found[name] = Listed(
+            name=name,
+            state=state,
+            when=int(when) if when.isdecimal() else 0,
+            gpus=bool(GPU.search(gres)),
+            reason=reason,
+        )
+    if not found:
+        raise CannotLook("sinfo tells of no node")
+    return list(found.values())
+
+
 def drained_by_us(host: Host) -> tuple[int, tuple[str, ...]]:
     """How many nodes with GPUs the cluster has (all, where Slurm knows of no GPU), and which are drained with a reason
     of ours, the first that were so first: 5 % of a large cluster may be every node of it that has GPUs.
 
     Raises CannotLook. Slurm stamps a reason with its own clock, so every node that asks sees the same order.
     """
-    text = _asked(host, "env", "SLURM_TIME_FORMAT=%s", "sinfo", "--all", "-h", "-N", "-o", "%N|%T|%H|%G|%E")
-    names, equipped, found = set(), set(), set()
-    for line in text.splitlines():  # a line a node and partition
-        name, state, when, gres, reason = (*line.split("|", 4), "", "", "", "")[:5]
-        names.add(name)
-        if GPU.search(gres):
-            equipped.add(name)
-        if "drain" in state and reason.startswith(OURS):
-            found.add((int(when) if when.isdecimal() else 0, name))
-    if not names:
-        raise CannotLook("sinfo tells of no node")
-    return len(equipped or names), tuple(name for _, name in sorted(found))
+    nodes = listed(host)
+    found = sorted((each.when, each.name) for each in nodes if each.drained and each.reason.startswith(OURS))
+    return sum(each.gpus for each in nodes) or len(nodes), tuple(name for _, name in found)
 
 
 def most(nodes: int, percent: float) -> int:
@@ -99,9 +130,16 @@ def calls(host: Host, path: str) -> bool:
         return False
 
 
-def reason(rule: str, message: str) -> str:
+def reason(rule: str, message: str, mark: str = "") -> str:
     """scontrol takes a quotation mark at the end away, and what it then has would not be ours to resume."""
-    return one_line(f"{OURS} {rule}: {message}", LONGEST).rstrip('" ')
+    return one_line(f"{OURS} {rule}: {message}", LONGEST - len(mark)).rstrip('" ') + mark
+
+
+def rule_of(reason: str | None) -> str | None:
+    """The rule for which a node's own hook drained it; None where another did, or for no rule."""
+    if not reason or not reason.startswith(OURS) or not reason.endswith(BY_HOOK):
+        return None
+    return reason.removeprefix(OURS).strip().partition(": ")[0]
 
 
 def one_line(text: str, longest: int) -> str:

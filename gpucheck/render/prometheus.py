@@ -7,12 +7,12 @@ series: never a 0. Of two reports of the same host and command the newer counts,
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from gpucheck import extras
 from gpucheck.facts import Nvml
 from gpucheck.model import Failure, Report, Status
+from gpucheck.nodes import moment
 from gpucheck.render.wording import printable
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def render(reports: Sequence[Report]) -> str:
         from prometheus_client.registry import Collector
     except ImportError as error:
         raise Failure("the format prometheus needs the package prometheus-client", extras.tip("formats")) from error
-    newest = {tuple(_of(report)): report for report in sorted(reports, key=_when)}
+    newest = {tuple(_of(report)): report for report in sorted(reports, key=_age)}
 
     class Reports(Collector):
         def collect(self) -> Iterator[GaugeMetricFamily]:
@@ -58,7 +58,8 @@ def _of_reports(reports: Sequence[Report]) -> Iterator[GaugeMetricFamily]:
         of = _of(report)
         about.add_metric([*of, printable(report.tool)], 1)
         code.add_metric(of, report.exit_code)
-        when.add_metric(of, _when(report))
+        if made := moment(report.when):
+            when.add_metric(of, made.timestamp())
         for finding in report.findings:
             for status in Status:
                 labels = [*of, printable(finding.rule), finding.severity.value, status.value]
@@ -87,5 +88,7 @@ def _of(report: Report) -> list[str]:
     return [printable(report.host), printable(report.command)]
 
 
-def _when(report: Report) -> float:
-    return datetime.fromisoformat(report.when).timestamp()
+def _age(report: Report) -> float:
+    """A report that does not say when it was made is older than all."""
+    made = moment(report.when)
+    return made.timestamp() if made else float("-inf")

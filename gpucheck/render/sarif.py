@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from gpucheck.model import Finding, Report, Severity, Status
+from gpucheck.nodes import moment
 from gpucheck.render.wording import printable, remedy_lines, sentence, weighs
 
 SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
@@ -41,7 +42,7 @@ def _run(report: Report) -> dict[str, Any]:
                 "exitCode": report.exit_code,
                 "exitCodeDescription": printable(report.verdict),
                 "machine": printable(report.host),
-                "endTimeUtc": report.when.replace("+00:00", "Z"),
+                **({"endTimeUtc": f"{made:%Y-%m-%dT%H:%M:%SZ}"} if (made := moment(report.when)) else {}),
                 "toolExecutionNotifications": [
                     {
                         "level": "error" if weighs(report, finding) else "warning",

@@ -13,7 +13,7 @@ import shlex
 import sysconfig
 import tarfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,8 +152,11 @@ ENVIRONMENT = {
 
 
 @contextmanager
-def cluster(engine: DockerClient, base: str, library: Path, profile: str) -> Iterator[Cluster]:
-    """One that is up; `library` is the folder of the fake NVML, `profile` what it tells on each node."""
+def cluster(
+    engine: DockerClient, base: str, library: Path, profile: str, folders: Collection[str] = ()
+) -> Iterator[Cluster]:
+    """One that is up; `library` is the folder of the fake NVML, `profile` what it tells on each node; all of them see
+    these folders of this machine, too."""
     dockerfile = DOCKERFILE.format(base=base, user=USER).encode()
     image, _ = engine.images.build(fileobj=io.BytesIO(dockerfile), tag=TAG, network_mode="host", rm=True)
     labels, name = {containers.LABEL: "run"}, f"gpucheck-slurm-{os.getpid()}"
@@ -165,7 +168,7 @@ def cluster(engine: DockerClient, base: str, library: Path, profile: str) -> Ite
         "/opt/ask.py": ASK.encode(), "/opt/machine": profile.encode(),
         "/opt/fakenvml/libnvidia-ml.so.1": (library / "libnvidia-ml.so.1").read_bytes(),
     }  # fmt: skip
-    mounts = {each: {"bind": each, "mode": "ro"} for each in {str(ROOT), PACKAGES}}
+    mounts = {each: {"bind": each, "mode": "ro"} for each in {str(ROOT), PACKAGES, *folders}}
     try:
         for each in ("ctl", *NODES):
             machines[each] = engine.containers.create(
@@ -180,6 +183,8 @@ def cluster(engine: DockerClient, base: str, library: Path, profile: str) -> Ite
         made = Cluster(machines)
         for each in machines:
             made.on(each, START.format(hooks=HOOKS))
+            for above in {str(above) for folder in folders for above in Path(folder).parents}:
+                made.on(each, f"chmod a+x {above}", check=False)  # what is mounted itself stays as it is
             made.on(each, "slurmctld" if each == "ctl" else "slurmd")
         made.heal()
         yield made

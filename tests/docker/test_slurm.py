@@ -129,7 +129,8 @@ def test_what_does_not_exist_is_offered_by_its_nearest_name(cluster: Cluster) ->
         ({"nodes": ["n1"], "options": {"partition": "spare"}}, "n1 is not in partition spare", "sinfo"),
         ({"options": {"constraint": "h100&h200"}}, "there is no feature 'h200'", "h100"),
         ({"options": {"colour": "red"}}, "this engine has no option 'colour'", "partition"),
-        ({"options": {"account": "nobody", "reservation": "none"}}, "sbatch refused: ", "sbatch"),
+        ({"options": {"reservation": "none"}}, "there is no reservation 'none'", "no reservation at all"),
+        ({"options": {"qos": "none"}}, "sbatch refused: ", "sbatch"),
     ):
         (answer,) = cluster.ask(**asked)
         assert failure in str(answer["failure"]), answer

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+import socket
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.fleets import patching
 from tests.serving import Server, running
 
 READY = {"type": "Ready", "status": "True"}
 PATHS = (  # path, resource, namespaced
     (r"/api/v1/nodes(?:/(?P<name>[^/]+))?", "nodes"),
+    (r"/api/v1/nodes/(?P<name>[^/]+)/status", "nodes/status"),
     (r"/api/v1/namespaces/(?P<ns>[^/]+)/pods(?:/(?P<name>[^/]+))?", "pods"),
     (r"/api/v1/namespaces/(?P<ns>[^/]+)/pods/(?P<name>[^/]+)/log", "pods/log"),
     (r"/api/v1/namespaces/(?P<ns>[^/]+)/events", "events"),
+    (r"/api/v1/namespaces/(?P<ns>[^/]+)/services", "services"),
     (r"/apis/batch/v1/namespaces/(?P<ns>[^/]+)/jobs(?:/(?P<name>[^/]+))?", "jobs"),
 )
 
@@ -31,7 +35,8 @@ def node(name: str, gpus: int = 8, labels: dict[str, str] | None = None, **spec:
     counted = {"cpu": "64", **({"nvidia.com/gpu": str(gpus)} if gpus else {})}
     status = {"conditions": [{"type": "MemoryPressure", "status": "False"}, READY],
               "capacity": counted, "allocatable": counted}  # fmt: skip
-    return {"metadata": {"name": name, "labels": labels or {}}, "spec": spec, "status": status}
+    about = {"name": name, "labels": labels or {}, "resourceVersion": "1"}
+    return {"metadata": about, "spec": spec, "status": status}
 
 
 def terminated(code: int, **more: str) -> dict[str, Any]:
@@ -51,10 +56,13 @@ class Fake(Server):
         self.statuses, self.logs = statuses, logs  # by node
         self.namespace = "gpucheck"
         self.jobs: dict[str, Any] = {}
+        self.services: dict[str, Any] = {}
         self.made: list[str] = []
         self.asked: list[tuple[str, str]] = []  # verb, resource, as RBAC names them
         self.queries: list[tuple[str, str, dict[str, str]]] = []
-        self.refuse: dict[tuple[str, str], tuple[int, str]] = {}
+        self.refuse: dict[tuple[str, ...], tuple[int, str]] = {}  # verb and resource, or these and a name
+        self.meanwhile: dict[str, Callable[[dict[str, Any]], object]] = {}  # by node: what befalls it before a patch
+        self.drop: dict[tuple[str, str], str] = {}  # resource and name of a patch: the connection ends before or after
         self.looks = 0  # at the pods, once there are Jobs
 
     def of(self, job: dict[str, Any]) -> str:
@@ -95,6 +103,9 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         self._answer("create")
 
+    def do_PATCH(self) -> None:
+        self._answer("patch")
+
     def do_DELETE(self) -> None:
         self._answer("delete")
 
@@ -111,11 +122,33 @@ class Handler(BaseHTTPRequestHandler):
             verb = {"get": "list", "delete": "deletecollection"}.get(verb, verb)
         self.server.asked.append((verb, resource))
         self.server.queries.append((verb, resource, query))
-        if refused := self.server.refuse.get((verb, resource)):
+        refuse = self.server.refuse
+        if refused := refuse.get((verb, resource, str(name))) or refuse.get((verb, resource)):
             return self._status(*refused)
+        if verb == "patch" and name is not None:
+            return self._patch(resource, name, json.loads(body))
         if verb == "create" and namespace != self.server.namespace:
             return self._status(404, f'namespaces "{namespace}" not found')
         return self._good(verb, resource, name, query, body)
+
+    def _patch(self, resource: str, name: str, patch: dict[str, Any]) -> None:
+        fake, drop = self.server, self.server.drop.pop((resource, name), None)
+        if name not in fake.nodes:
+            return self._status(404, f'nodes "{name}" not found')
+        if drop == "before":
+            return self._hang_up()
+        found = fake.nodes[name]
+        if befalls := fake.meanwhile.pop(name, None):
+            befalls(found)
+            found["metadata"]["resourceVersion"] += "0"
+        if refused := patching.refusal(found, resource, patch, str(self.headers["Content-Type"])):
+            return self._status(*refused)
+        fake.nodes[name] = patching.patched(found, resource, patch)
+        return self._hang_up() if drop else self._send(fake.nodes[name])
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
 
     def _good(self, verb: str, resource: str, name: str | None, query: dict[str, str], body: bytes) -> None:
         fake = self.server
@@ -132,13 +165,22 @@ class Handler(BaseHTTPRequestHandler):
                 job = json.loads(body)
                 if fake.of(job).startswith("taken"):
                     return self._status(409, f'jobs.batch "{job["metadata"]["name"]}" already exists')
+                job["metadata"]["uid"] = f"uid-{job['metadata']['name']}"
                 fake.jobs[job["metadata"]["name"]] = job
                 fake.made.append(fake.of(job))
                 return self._send(job, 201)
+            case "create", "services":
+                service = json.loads(body)
+                fake.services[service["metadata"]["name"]] = service
+                return self._send(service, 201)
             case "deletecollection", "jobs":
                 assert re.fullmatch("gpucheck-run=r[0-9a-f]{8}", query["labelSelector"])
                 assert query["propagationPolicy"] == "Background"
+                gone = {job["metadata"]["uid"] for job in fake.jobs.values()}
                 fake.jobs.clear()
+                for service in [*fake.services.values()]:  # as the garbage collector does
+                    if {each["uid"] for each in service["metadata"]["ownerReferences"]} <= gone:
+                        del fake.services[service["metadata"]["name"]]
                 return self._send({"kind": "Status", "status": "Success"})
             case "list", "pods":
                 return self._send({"metadata": {}, "items": fake.pods()})

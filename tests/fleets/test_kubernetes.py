@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[2]
 DOCTOR = ("doctor", "--format", "json")
 VERSIONS = ("1.27", "1.37")
 IMAGE = {"image": "registry/gpucheck:1"}
+OWN = ("nvidia.com/gpu", "gpucheck/unhealthy")
 TAINT = {"key": "dedicated", "value": "team-a", "effect": "NoSchedule"}
 UNPLACED = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable",
             "message": "0/9 nodes are available: 1 Insufficient nvidia.com/gpu, 8 node(s) didn't match."}  # fmt: skip
@@ -59,7 +60,7 @@ WHY = {  # of every node without a report, what its row must say
 NODES = [
     node("good"), node("a.good.example.com"), node("cpu-only", gpus=0), NOT_READY,
     node("cordoned", unschedulable=True), node("tainted", taints=[TAINT]),
-    node("own-taint", taints=[{"key": "nvidia.com/gpu", "effect": "NoSchedule"}]),
+    node("own-taint", taints=[{"key": key, "effect": "NoSchedule"} for key in OWN]),
     node("no-plugin", gpus=0, labels={"nvidia.com/gpu.present": "true"}),
     *(node(name) for name in WHY if name not in ("cordoned", "tainted", "notready", "no-plugin")),
 ]  # fmt: skip
@@ -295,6 +296,7 @@ def test_what_no_manifest_can_have(nodes: tuple[str, ...], options: dict[str, st
 
 
 def test_verify_needs_an_engine_that_no_pod_has() -> None:
-    with pytest.raises(Failure, match="a pod has none"):
+    with pytest.raises(Failure, match="a pod has none") as failure:
         engine("kubernetes").render(Asked(command=("verify",), nodes=("g",), options=IMAGE))
+    assert "--python PATH" in str(failure.value.tip)
     assert "KUBERNETES_SERVICE_HOST" not in os.environ

@@ -276,6 +276,14 @@ def test_prometheus_has_each_series_once_and_the_newest() -> None:
     assert sum(statuses.values()) == 2
 
 
+@pytest.mark.parametrize("when", ["", "soon", "9999-99-99T00:00:00+00:00"])
+def test_prometheus_tells_no_time_of_a_report_that_has_none(when: str) -> None:
+    untimed = report(finding(Status.FAIL), when=when)
+    assert "gpucheck_report_timestamp_seconds{" not in renderer("prometheus")([untimed])
+    page = renderer("prometheus")([report(finding(Status.PASS)), untimed])
+    assert samples(page, "gpucheck_exit_code") == {("doctor", "box"): 0}  # it is older than any that has one
+
+
 def test_github_leads_with_the_verdict_and_the_cause() -> None:
     found = commands(
         renderer("github")(

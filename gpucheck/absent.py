@@ -1,0 +1,58 @@
+"""Lines that say of a node why no report came from it, as what runs a recipe of ours leaves them among the reports.
+
+`{"node": "n7", "missing": "it was not reached: …"}`. Without a node it is whose the file is. A report of that node in
+the same file takes it back, wherever it stands: so a run that may be broken off says first whom it asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from gpucheck.nodes import NAME, REASON, Unread
+
+MOST = 100_000  # nodes of one file
+
+
+class Absent:
+    """Of one file. What is kept of a node is a name and a sentence."""
+
+    def __init__(self, whose: str | None) -> None:
+        self._whose = whose
+        self._why: dict[str, str] = {}
+        self._came: set[str] = set()
+
+    def took(self, data: Any) -> bool:
+        """Whether it is such a line."""
+        if not isinstance(data, dict) or not {"missing"} <= data.keys() <= {"missing", "node"}:
+            return False
+        node, why = data.get("node") or self._whose, data["missing"]
+        if not isinstance(node, str) or not isinstance(why, str):
+            return False
+        name = _printable(node, NAME)
+        if not name or (len(self._why) >= MOST and name not in self._why):
+            return False
+        self._why[name] = _printable(why, REASON) or "it was not told why"
+        return True
+
+    def came(self, host: str) -> None:
+        self._came |= _spellings(host[:NAME])
+
+    def __bool__(self) -> bool:
+        return bool(self._why)
+
+    def rows(self, source: str) -> Iterator[Unread]:
+        for node, why in self._why.items():
+            if not _spellings(node) & self._came:
+                yield Unread(source, why, node, "missing")
+
+
+def _spellings(name: str) -> set[str]:
+    """n1 is n1.cluster, and an address is only itself."""
+    name = name.lower()
+    return {name} if name[:1].isdigit() else {name, name.partition(".")[0]}
+
+
+def _printable(text: str, most: int) -> str:
+    """One line, of which no letter tells a terminal to do something."""
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 2 * most]).split())[:most]
