@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gpucheck.facts import Version
+from gpucheck.facts import Facts, Pci, Version
 from gpucheck.model import Failure
 
 if TYPE_CHECKING:
@@ -29,6 +29,21 @@ def every_gpu(client: DockerClient) -> list[DeviceRequest]:
     if podman or knows_cdi(client.info()):
         return [DeviceRequest(driver="cdi", device_ids=[ALL])]
     return [DeviceRequest(count=-1, capabilities=[["gpu"]])]
+
+
+def check_lent(environment: Mapping[str, str], facts: Facts) -> None:
+    """Raises Failure in a job of Slurm's that has a part of this machine's GPUs: an engine would give it all of them.
+
+    sbatch(1): SLURM_JOB_GPUS lists the job's on this node by their numbers there, whatever it may see.
+    """
+    lent = [each for each in environment.get("SLURM_JOB_GPUS", "").split(",") if each]
+    pci = facts.known.get(Pci)
+    number = len(pci.gpus) if pci else 0
+    if lent and len(lent) < number:
+        raise Failure(
+            f"Slurm lent this job {len(lent)} of {number} GPUs ({','.join(lent):.60}), and a container would get all",
+            "`--on host`, or a job that takes the node whole", 1,
+        )  # fmt: skip
 
 
 def knows_cdi(info: Mapping[str, Any]) -> bool:

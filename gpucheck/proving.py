@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from gpucheck import codec, compat, containers, engine, following, keeping, recipes, sampling
+from gpucheck import codec, compat, containers, engine, following, gpu_requests, keeping, recipes, sampling
 from gpucheck.facts import Facts, Nvml, Pci
 from gpucheck.host import Host
 from gpucheck.model import Failure, Report, Say
@@ -144,6 +144,8 @@ def _in_container(
     wish: Wish, name: str, evidence: Path, facts: Facts, lines: PlacementLines, say: Say
 ) -> tuple[str, dict[str, Any]]:  # fmt: skip
     """The id of the image, and what ran.json says. The engine's log has both streams in one, line by line."""
+    if wish.device == "gpu":
+        gpu_requests.check_lent(os.environ, facts)
     pci, nvml = facts.known.get(Pci), facts.known.get(Nvml)
     gpus = pci is None or bool(pci.gpus) or bool(nvml and nvml.gpus)
     sieve, head, running = Filter(lines.keep, lambda: True, lambda: True), bytearray(), [False]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import shutil
 import time
@@ -19,6 +20,7 @@ from gpucheck import (
     datasets,
     engine,
     environments,
+    gpu_requests,
     keeping,
     machines,
     offers,
@@ -40,6 +42,7 @@ ELSEWHERE = "the Docker Engine is on another machine"
 BACKENDS = ("tensorflow", "torch", "jax")  # Keras's; the first is the default
 CUDA_CACHE = "/tmp/cuda"  # noqa: S108 - in the container, whose user may have no home to write to
 WORLD_SECONDS = 600.0  # at most, that a node waits for the others: their images are built while it waits
+NETWORK = ("NCCL_", "GLOO_")  # variables that choose the interface between nodes, or tell of it
 STEP = re.compile(r"epoch (\d+)/(\d+), step (\d+)/(\d+)")
 
 
@@ -102,6 +105,8 @@ def verify(
         elsewhere = ELSEWHERE if client and not containers.is_local(client) else None
         if elsewhere:
             facts = _of_another_machine(facts, wish)
+        if client and wish.device == "gpu":
+            gpu_requests.check_lent(os.environ, facts)
         plan = None if foreign or wish.python else _plan(wish, book, facts)
         shutil.copytree(PAYLOADS, evidence / "program" / "payloads", ignore=shutil.ignore_patterns("__pycache__"))
         with sampling.watching(evidence, blind=elsewhere) as watch:
@@ -226,6 +231,11 @@ def _on_host(
     }  # fmt: skip
 
 
+def _of_the_network() -> dict[str, str]:
+    """What the user says of the way between the nodes: on the host it is there anyway."""
+    return {name: value for name, value in os.environ.items() if name.startswith(NETWORK)}
+
+
 def _in_container(
     wish: Wish, plan: plans.Plan | None, foreign: str | None, data: datasets.Dataset, evidence: Path,
     client: containers.Engine, facts: Facts, watch: sampling.Watch, say: Say,
@@ -255,7 +265,10 @@ def _in_container(
         image, [*PYTHON, *_arguments(wish, f"{INSIDE}/evidence", f"{INSIDE}/data" if data.folder else None)],
         gpus=gpus and wish.device == "gpu", files_in=files,
         collect={f"{INSIDE}/evidence": evidence},
-        environment={"PYTHONPATH": INSIDE, "PYTHONUNBUFFERED": "1", "CUDA_CACHE_PATH": CUDA_CACHE},
+        environment={
+            **(_of_the_network() if wish.world else {}),
+            "PYTHONPATH": INSIDE, "PYTHONUNBUFFERED": "1", "CUDA_CACHE_PATH": CUDA_CACHE,
+        },
         timeout=wish.timeout, say=_with_share(say), client=client, started=lambda name: watch.follow(cgroup=name),
         network="host" if wish.world else "none",
     )  # fmt: skip

@@ -48,4 +48,7 @@ def of_slurm(host: Host, environment: Mapping[str, str]) -> str:
         raise Failure(f"scontrol does not tell the nodes of {names:.100}: {error}", f"--world {FORM}") from error
     if told.code:
         raise Failure(f"scontrol does not tell the nodes of {names:.100}: {told.err.strip():.200}", f"--world {FORM}")
-    return whole(f"{rank}@{','.join(told.out.split())}:{PORTS[int(job) % len(PORTS)]}")
+    hosts, name = told.out.split(), environment.get("SLURMD_NODENAME")
+    if name in hosts:  # its number counts in slurm.conf's order, which need not be that of the list
+        rank = str(hosts.index(name))
+    return whole(f"{rank}@{','.join(hosts)}:{PORTS[int(job) % len(PORTS)]}")

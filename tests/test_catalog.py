@@ -24,6 +24,7 @@ from gpucheck.facts import DEEP_SUBJECTS, HOST_SUBJECTS, IMAGE_SUBJECTS, RUN_SUB
 from gpucheck.model import Remedy, Rule, Severity, Status
 from gpucheck.recipes import Recipe
 from gpucheck.remedying import looks
+from gpucheck.render.grouping import SUBJECTS
 from gpucheck.rules import ANSWER, DEEP_RULES, HOST_RULES, IMAGE_RULES, RUN_RULES, WORLD_RULES
 from gpucheck.tables import FrameworkBuild
 
@@ -94,6 +95,10 @@ def test_a_rule_needs_only_what_somebody_gathers() -> None:
             assert needed <= set(subjects), rule.id
     assert set(HOST_SUBJECTS) >= set(probes.PROBES)
     assert set(DEEP_SUBJECTS) == set(probes.DEEP_PROBES)
+
+
+def test_every_subject_has_a_heading() -> None:
+    assert {rule.id.partition(".")[0] for rule in ALL} <= set(SUBJECTS)
 
 
 def test_the_verdict_is_a_rule() -> None:

@@ -18,7 +18,9 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from gpucheck import building, containers, gpu_requests, logs, recipes, running
+from gpucheck.facts import Facts, Pci
 from gpucheck.model import Failure
+from tests.rules.literals import bus
 
 CPU = recipes.load()["tensorflow-cpu"]
 TRACES = Path(__file__).parent / "builds"
@@ -377,3 +379,17 @@ def test_log_frames_that_come_in_pieces_are_whole_lines() -> None:
     expected = ["err", "out put", "end", "�"]
     assert list(logs.split([stream])) == expected
     assert list(logs.split(bytes([byte]) for byte in stream)) == expected
+
+
+EIGHT = Facts(known={Pci: bus(*[("2330", "nvidia")] * 8)})
+
+
+@pytest.mark.parametrize("environment", [{}, {"SLURM_JOB_GPUS": ""}, {"SLURM_JOB_GPUS": "0,1,2,3,4,5,6,7"}])
+def test_all_gpus_are_given_where_they_are_ours(environment: dict[str, str]) -> None:
+    gpu_requests.check_lent(environment, EIGHT)
+
+
+def test_a_part_of_the_gpus_is_not_taken_for_all() -> None:
+    with pytest.raises(Failure, match=r"lent this job 2 of 8 GPUs \(4,5\), and a container would get all"):
+        gpu_requests.check_lent({"SLURM_JOB_GPUS": "4,5"}, EIGHT)
+    gpu_requests.check_lent({"SLURM_JOB_GPUS": "4,5"}, Facts())  # nobody knows how many there are

@@ -38,6 +38,25 @@ def wrong_by_one(rank, count):
 world.numbers = wrong_by_one
 cifar10.synthetic = lambda *_, **__: os.kill(os.getpid(), 9)
 """
+# A worker that is a second later than the first with its report.
+LATE = """
+import time
+from payloads import world
+
+done = world.Told.done
+world.Told.done = lambda *told: (time.sleep(1), done(*told))
+"""
+# A worker of which one rank fails in the training.
+SICK = """
+import os
+from payloads import cifar10
+
+def sick(*_, **__):
+    raise RuntimeError("CUDA error: uncorrectable ECC error encountered")
+
+if os.environ.get("RANK") == "3":
+    cifar10.synthetic = sick
+"""
 # A framework that never comes back, with a child of its own. In the probe and the training it does nothing.
 HANGING = """
 import pathlib, subprocess, sys, time
@@ -105,6 +124,12 @@ def test_what_a_framework_said_is_one_line_without_its_addresses() -> None:
     assert len(world.said(RuntimeError("x" * 9999))) == 300
 
 
+def test_the_way_to_the_nodes_is_past_the_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(world_network.NO_PROXY, "a.example")
+    world_network.past_proxies(world.World(0, ("w0", "w1"), 29400))
+    assert os.environ[world_network.NO_PROXY] == "a.example,w0,w1"
+
+
 def test_the_interface_that_leads_to_the_others() -> None:
     assert world_network.interface(world.World(0, ("127.0.0.1", "127.0.0.2"), 29400)) == "lo"
     assert world_network.interface(world.World(0, ("localhost",), 29400)) is None
@@ -163,6 +188,24 @@ def test_nothing_of_a_world_outlives_the_payload(hanging: Any, number: signal.Si
     child.send_signal(number)
     child.communicate(timeout=60)
     assert gone(grandchild)
+
+
+def test_what_the_nodes_told_is_torn_where_their_sums_are(tmp_path: Path) -> None:
+    """Then they have told something, and that is the report."""
+    (tmp_path / "torn.py").write_text("""
+import json
+from payloads import world_process
+
+if __name__ == "__main__":
+    world_process.child("torn", "1", "gloo", lambda options, told: json.loads("{"))
+""")
+    done = subprocess.run(
+        [sys.executable, "-m", "torn", "--out", tmp_path, "--device", "cpu", "--world", "0@localhost:29400"],
+        env={**os.environ, "PYTHONPATH": f"{PACKAGE}{os.pathsep}{tmp_path}"}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    refused = json.loads((tmp_path / "world.json").read_text())["refused"]
+    assert refused.startswith("before the nodes met: JSONDecodeError: Expecting property name")
 
 
 def test_a_payload_that_joins_no_world_says_so(tmp_path: Path) -> None:
@@ -226,24 +269,27 @@ def networks() -> Iterator[list[str]]:
             shutil.rmtree(Path("/etc/netns") / node, ignore_errors=True)
 
 
-def met(framework: str, python: str, networks: list[str], folder: Path, *, broken: bool = False) -> list[Any]:
-    """What the two nodes reported, with the exit code of each one's part; the second node may be broken."""
-    (folder / "broken").mkdir()
-    (folder / "broken" / "sitecustomize.py").write_text(BROKEN)
+def met(
+    framework: str, python: str, networks: list[str], folder: Path, second: str = LATE, devices: int = 1
+) -> list[Any]:
+    """What the two nodes reported, with the exit code of each one's part; the second node begins with `second`."""
+    (folder / "second").mkdir()
+    (folder / "second" / "sitecustomize.py").write_text(second)
     children = []
     for node, network in enumerate(networks):
         out = folder / str(node)
         out.mkdir()
         command = [
             python, "-m", f"payloads.{framework}", "--out", str(out), "--device", "cpu", "--part", "world", "--stem",
-            "world", "--world", f"{node}@w0,w1:29400", "--world-seconds", "60",
+            "world", "--world", f"{node}@w0,w1:29400", "--world-seconds", "60", "--devices", str(devices),
         ]  # fmt: skip
-        path = [str(PACKAGE), *([str(folder / "broken")] if broken and node else [])]
+        path = [str(PACKAGE), *([str(folder / "second")] if node else [])]
         with (out / "world.err").open("wb") as err:
             children.append(subprocess.Popen(
                 ["ip", "netns", "exec", network, "unshare", "--uts", "sh", "-c", f'hostname w{node}; exec "$@"', "sh",
                  *command],
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path)}, stdout=subprocess.DEVNULL, stderr=err,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path), "http_proxy": "http://127.0.0.1:9"},
+                stdout=subprocess.DEVNULL, stderr=err,
             ))  # fmt: skip
     codes = [child.wait(150) for child in children]
     reports = [folder / str(node) / "world.json" for node in (0, 1)]
@@ -285,12 +331,23 @@ def test_two_nodes_that_know_themselves_by_a_loopback_address(
 def test_a_node_that_adds_wrong_numbers_and_dies_is_seen_by_the_other(
     framework: str, python: str, networks: list[str], tmp_path: Path
 ) -> None:
-    (code, report), (died, none) = met(framework, python, networks, tmp_path, broken=True)
+    (code, report), (died, none) = met(framework, python, networks, tmp_path, BROKEN)
     assert (code, bool(died), none) == (0, True, None)
     assert report["refused"].startswith("in the training: ")
     assert "Connection closed by peer" in report["refused"]
     assert (report["ranks"], report["losses"]) == ([], [])
     assert [row["wrong"] for row in report["reductions"]] == [6, 6, 6]  # one element, each of six times
+
+
+@pytest.mark.tensorflow
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("framework", ["pytorch"])
+def test_every_node_tells_the_rank_that_failed_and_not_what_that_did_to_the_others(
+    framework: str, python: str, networks: list[str], tmp_path: Path
+) -> None:
+    for code, report in met(framework, python, networks, tmp_path, SICK, devices=2):
+        said = "in the training: RuntimeError: CUDA error: uncorrectable ECC error encountered (rank 3 on w1)"
+        assert (code, report["refused"], report["ranks"]) == (0, said, [])
 
 
 @pytest.mark.tensorflow

@@ -38,6 +38,14 @@ def test_why_it_runs_on_the_host() -> None:
         verification._why_host(Wish(where="docker"), down)
 
 
+def test_what_the_user_says_of_the_network_goes_into_the_container(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME", "AWS_SECRET_ACCESS_KEY", "MY_NCCL_X"):
+        monkeypatch.setenv(name, "x")
+    told = verification._of_the_network()
+    assert {"NCCL_SOCKET_IFNAME", "GLOO_SOCKET_IFNAME"} <= told.keys()
+    assert all(name.startswith(("NCCL_", "GLOO_")) for name in told)
+
+
 def test_evidence_is_kept_of_a_run_that_failed_and_not_of_one_that_was_interrupted(tmp_path: Path) -> None:
     for error, kept in ((Failure("too slow", "", 1), True), (KeyboardInterrupt(), False)):
         keep = tmp_path / type(error).__name__

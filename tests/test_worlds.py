@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gpucheck import worlds
+from gpucheck.cli.app import app
 from gpucheck.host import CannotLook, Result
 from gpucheck.model import Failure
 
@@ -33,10 +34,17 @@ def test_what_is_no_world(text: str, says: str) -> None:
         worlds.whole(text)
 
 
+def test_an_empty_world_is_no_wish_to_train_alone() -> None:
+    """--world "$WORLD" in a script, where that was not set."""
+    with pytest.raises(Failure, match="'' is no world"):
+        app(["verify", "--framework", "jax", "--world", ""], standalone_mode=False)
+
+
 def test_slurm_tells_the_steps_own_nodes(machine: Machine) -> None:
     host = machine(runs={ASKED: Result(code=0, out="gpu-2\ngpu-3\n", err="")})
     assert worlds.of_slurm(host, STEP) == "1@gpu-2,gpu-3:24711"
     assert worlds.of_slurm(host, {**STEP, "SLURM_JOB_ID": "34711"}).endswith(":24711")
+    assert worlds.of_slurm(host, {**STEP, "SLURMD_NODENAME": "gpu-2"}) == "0@gpu-2,gpu-3:24711"
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def verify(
         raise Failure(
             f"{framework} trains on one device here", "leave out --devices, or take tensorflow, pytorch or jax"
         )
-    if world and framework not in TOGETHER:
+    if world is not None and framework not in TOGETHER:
         raise Failure(f"{framework} trains on one node here", f"leave out --world, or take {', '.join(TOGETHER)}")
     if evidence:
         report = verification.rejudge(evidence)
@@ -129,7 +129,9 @@ def verify(
 def _world(text: str | None) -> str | None:
     from gpucheck import worlds
 
-    return worlds.of_slurm(Local(), os.environ) if text == worlds.AUTO else worlds.whole(text) if text else None
+    if text is None:  # "" is a variable that was not set, and no wish to train alone
+        return None
+    return worlds.of_slurm(Local(), os.environ) if text == worlds.AUTO else worlds.whole(text)
 
 
 def cache_folder() -> Path:

@@ -9,6 +9,7 @@ import functools
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import jax  # type: ignore[import-not-found]
@@ -21,7 +22,7 @@ from .observers.jax_observer import device_name
 AXIS = "batch"  # of jax_feed's mesh
 
 
-def _work(options: Any, told: world.Told) -> None:
+def _work(options: Any, told: world.Told) -> Callable[[], object]:
     asked = told.world
     jax_devices.configure(options)
     if options.device == "cpu":
@@ -45,6 +46,7 @@ def _work(options: Any, told: world.Told) -> None:
         for at, device in enumerate(here)
     ]
     told.done([rank for node in _gathered(mine) for rank in node], losses)
+    return _all_have_reported  # JAX ends the processes of all nodes as soon as the first one's is gone
 
 
 def _lead_gloo(interface: str | None) -> None:
@@ -142,6 +144,12 @@ def _gathered(mine: Any) -> list[Any]:
     full[: len(raw)] = raw
     rows = np.asarray(multihost_utils.process_allgather(full)).reshape(len(lengths), -1)
     return [json.loads(row[:length].tobytes()) for row, length in zip(rows, lengths, strict=True)]
+
+
+def _all_have_reported() -> None:
+    from jax.experimental import multihost_utils
+
+    multihost_utils.sync_global_devices("reported")
 
 
 if __name__ == "__main__":

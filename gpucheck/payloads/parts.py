@@ -17,8 +17,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import world
-
 # The driver's two halves that a framework needs; TensorFlow 2.21 without NVML sees no GPU, and does not say so.
 LIBRARIES = ("libcuda.so.1", "libnvidia-ml.so.1")
 Say = Callable[[str], None]
@@ -37,6 +35,8 @@ VARIABLES = (
 
 def parser(name: str) -> argparse.ArgumentParser:
     """The options that every payload has. The hidden ones are for its own children."""
+    from . import world  # not by the hook, which loads this module alone
+
     options = argparse.ArgumentParser(prog=name, description="Train a small CNN and report what was observed.")
     options.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the evidence is written")
     options.add_argument("--device", choices=("gpu", "cpu"), default="gpu", help="where the work is asked to run")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import os
+import socket
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,31 @@ def rank(options: Any) -> None:
     local = int(os.environ["LOCAL_RANK"])
     if local == 0:
         world_process.keep(options, told)
+    store = None
     try:
-        _work(options, told, local)
+        wait = datetime.timedelta(seconds=options.world_seconds)
+        store = torch.distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=wait)
+        _work(options, told, local, store, wait)
     except RuntimeError as error:  # all that torch.distributed raises
         told.refuse(error)
+        told.document["refused"] = _cause(store, told)
     if local == 0:
         parts.write(options.out / "world.json", told.document)
     pytorch_ranks.leave()
 
 
-def _work(options: Any, told: world.Told, local: int) -> None:
+def _cause(store: Any, told: world.Told) -> str:
+    """What the first rank of all said that failed: the others know no more than that it is gone."""
+    mine = f"{told.document['refused'][: world.LONGEST]} (rank {os.environ['RANK']} on {socket.gethostname()})"
+    if store is None:
+        return mine
+    try:
+        return str(store.compare_set("refused", "", mine).decode("utf-8", "replace"))
+    except RuntimeError:
+        return mine
+
+
+def _work(options: Any, told: world.Told, local: int, store: Any, wait: datetime.timedelta) -> None:
     gpu = options.device == "gpu"
     if gpu and torch.cuda.device_count() < options.devices:
         raise RuntimeError(f"PyTorch sees {torch.cuda.device_count()} GPUs, and {options.devices} were asked for")
@@ -41,8 +57,6 @@ def _work(options: Any, told: world.Told, local: int) -> None:
     if gpu:
         torch.cuda.set_device(device)
     number, count = (int(os.environ[name]) for name in ("RANK", "WORLD_SIZE"))
-    wait = datetime.timedelta(seconds=options.world_seconds)
-    store = torch.distributed.TCPStore(os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), timeout=wait)
     meeting = torch.distributed.PrefixStore("meeting", store)
     torch.distributed.init_process_group(
         _backend(options), store=meeting, rank=number, world_size=count, timeout=wait

@@ -7,6 +7,7 @@ process makes the report of it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -21,9 +22,10 @@ from typing import Any, NoReturn
 from . import parts, world, world_network
 
 MARGIN = 10  # seconds beyond --world-seconds, in which the framework may say it itself
+AFTER = 10  # seconds for the others to report, too, once this node has
 FATAL = re.compile(r"^F\d{4}.* absl::Status: (.+)$", re.MULTILINE)  # the last words of XLA's libraries
 TAIL = 1 << 20  # bytes of them that are read
-Work = Callable[[Any, world.Told], None]
+Work = Callable[[Any, world.Told], Callable[[], object] | None]  # it may give what waits until all have reported
 
 
 def supervise(module: str, options: Any, say: parts.Say) -> None:
@@ -36,7 +38,7 @@ def supervise(module: str, options: Any, say: parts.Say) -> None:
     try:
         while child.poll() is None and not late:
             time.sleep(0.2)
-            late = _age(draft) > options.world_seconds + MARGIN
+            late = _age(draft) > options.world_seconds + MARGIN or _age(report) > AFTER
     finally:
         child.kill()
         child.wait()
@@ -56,22 +58,27 @@ def supervise(module: str, options: Any, say: parts.Say) -> None:
 def child(module: str, version: str, backend: str, work: Work, *more: type[Exception]) -> NoReturn:
     """The other process. What the work raises of these errors is what the framework says of the other nodes.
 
-    It ends at once: a framework's own end waits for them.
+    It ends at once: a framework's own end waits for them. What the nodes told may be torn, where their sums are.
     """
     parts.bound()
-    errors: tuple[type[Exception], ...] = (RuntimeError, OSError, *more)
+    errors: tuple[type[Exception], ...] = (RuntimeError, OSError, ValueError, *more)
+    wait: Callable[[], object] | None = None
     options = parts.parser(module).parse_args()
     say, asked = parts.speaker(options.progress), options.world
     told = world.Told(options, version, "nccl" if options.device == "gpu" else backend)
     keep(options, told)
     say(f"node {asked.node} of {len(asked.hosts)}, {options.devices} devices on each, meeting at {asked.first()}")
+    world_network.past_proxies(asked)
     try:
         world_network.await_names(asked, options.world_seconds)
-        work(options, told)
+        wait = work(options, told)
     except errors as error:
         told.refuse(error)
     parts.write(options.out / "world.json", told.document)
     say(told.outcome())
+    if wait:
+        with contextlib.suppress(*errors):
+            wait()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)

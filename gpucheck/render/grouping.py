@@ -16,6 +16,7 @@ SUBJECTS = {
     "image": "Image", "kernel_log": "Kernel log", "services": "Services",
     "linker": "Libraries", "pcie": "PCIe", "packages": "Packages", "cloud": "Cloud",
     "compute": "Active probe", "kernels": "Profiler", "gpu-use": "NVML, from outside", "control": "Control run",
+    "world": "Nodes together",
     "timing": "Speed",
 }  # fmt: skip
 IMPACTS = {"service": "restarts a service", "reboot": "needs a reboot", "data": "work or data are at risk"}

@@ -95,3 +95,9 @@ def not_in_table(gpus: Mapping[str, Version], what: str) -> str:
 def count(number: int, noun: str, plural: str = "s") -> str:
     """ "1 GPU", "2 GPUs"; `plural` is what the noun takes at its end."""
     return f"{number} {noun}{'' if number == 1 else plural}"
+
+
+def few(names: Iterable[str], most: int = 6) -> tuple[str, ...]:
+    """Of thousands the first, as an outcome affects them."""
+    all_of_them = tuple(names)
+    return (*all_of_them[:most], "and others") if len(all_of_them) > most else all_of_them

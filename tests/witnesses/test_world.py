@@ -21,7 +21,8 @@ WORLD: dict[str, Any] = {
 }  # fmt: skip
 
 
-def look(folder: Path, **changes: object) -> Any:
+def look(folder: Path, asked: str = "0@gpu-1,gpu-2:29400", **changes: object) -> Any:
+    (folder / "asked.json").write_text(json.dumps({"devices": 1, "options": {"world": asked}}))
     (folder / "world.json").write_text(json.dumps({**WORLD, **changes}))
     return world.look(folder)
 
@@ -59,11 +60,26 @@ def test_a_world_that_did_not_meet(tmp_path: Path) -> None:
     "changes",
     [{"ranks": [{**RANK, "weights": "sum"}]}, {"ranks": [{}]}, {"ranks": None},
      {"reductions": [{**REDUCED, "seconds": 0}]}, {"reductions": [{**REDUCED, "seconds": float("inf")}]},
-     {"losses": ["low"]}, {"hosts": [1]}, {"node": True}],
+     {"losses": ["low"]}, {"hosts": [1]}, {"node": True}, {"ranks": [{**RANK, "samples": -1}]},
+     {"reductions": [{**REDUCED, "bytes": 10**400}]}, {"steps": 10**13}],
 )  # fmt: skip
-def test_a_torn_world_is_not_known(tmp_path: Path, changes: dict[str, object]) -> None:
+def test_a_torn_world_is_not_known(tmp_path: Path, changes: dict[str, Any]) -> None:
     with pytest.raises(CannotLook, match="world"):
         look(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"hosts": ["gpu-1"]}, {"hosts": []}, {"node": 1}, {"node": -1}, {"devices": 10**12}, {"devices": 0}]
+)
+def test_the_run_does_not_say_which_world_was_asked_for(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """Or a node that trained alone would call itself all of them."""
+    with pytest.raises(CannotLook, match="another world than was asked for"):
+        look(tmp_path, **changes)
+
+
+def test_what_was_asked_is_torn(tmp_path: Path) -> None:
+    with pytest.raises(CannotLook, match="something else as world"):
+        look(tmp_path, asked="auto")
 
 
 def test_no_world_was_left(tmp_path: Path) -> None:

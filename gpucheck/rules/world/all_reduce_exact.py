@@ -5,11 +5,13 @@ element's bits with a reference of its own. Bus bandwidth is as nccl-tests count
 the time of one all-reduce.
 """
 
+import math
+
 from gpucheck.facts import World
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
-from gpucheck.rules.scope import count
+from gpucheck.rules.scope import count, few
 
-FEW = 6
+MOST = 2**50  # bytes of one buffer
 
 
 def judge(world: World) -> Outcome:
@@ -18,9 +20,9 @@ def judge(world: World) -> Outcome:
     sick = [rank for rank in world.ranks if rank.wrong]
     if sick or any(each.wrong for each in world.reductions):
         most = max((rank.wrong for rank in sick), default=0)
-        at = tuple(dict.fromkeys(f"{rank.host} {rank.device}" for rank in sick))
-        told = f"{', '.join(at[:FEW])}{' and others' if len(at) > FEW else ''}" if at else "this node"
-        return bad(f"sums had wrong bits at {told}: up to {max(most, 1)} elements of one rank", affects=at)
+        at = count(len(sick), "rank") if sick else "this node"
+        told = f"sums had wrong bits at {at}, up to {count(max(most, 1), 'element')} at one"
+        return bad(told, affects=few(f"{rank.host} {rank.device}" for rank in sick))
     largest, smallest = (pick(world.reductions, key=lambda each: each.bytes) for pick in (max, min))
     times, bus = sum(each.times for each in world.reductions), bus_bandwidth(world) / 1e9
     return ok(f"{times} sums over {count(len(world.ranks), 'rank')} right to the bit; "
@@ -29,8 +31,10 @@ def judge(world: World) -> Outcome:
 
 
 def bus_bandwidth(world: World) -> float:
-    """Bytes a second, of the largest buffer; there is at least one, and two ranks."""
+    """Bytes a second, of the largest buffer; there is at least one, and a rank. Of no time (in a report) none."""
     ranks, largest = len(world.ranks), max(world.reductions, key=lambda each: each.bytes)
+    if not (0 < largest.seconds < math.inf and 0 < largest.bytes < MOST):
+        return 0.0
     return 2 * (ranks - 1) / ranks * largest.bytes / largest.seconds
 
 

@@ -11,31 +11,29 @@ from dataclasses import replace
 from gpucheck.facts import GpuUse, Rank, Run, World
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok, unsure
 from gpucheck.rules import testimony
-from gpucheck.rules.scope import count
+from gpucheck.rules.scope import count, few
 from gpucheck.rules.testimony import Testimony
-
-FEW = 6
 
 
 def judge(run: Run, world: World) -> Outcome:
-    if not world.ranks or not world.steps:
+    if not world.ranks or world.steps < 1 or not world.losses:
         return unsure("no step of a training over all nodes was told of")
     kind = run.device.upper()
     elsewhere = tuple(f"{r.host} {r.device}" for r in world.ranks if r.device.partition(":")[0] != kind)
     if elsewhere:
-        return bad(f"{count(len(elsewhere), 'rank')} did not train on a {kind}: {_few(elsewhere)}", affects=elsewhere)
-    most = max(rank.samples for rank in world.ranks)
-    idle = tuple(f"{r.host} {r.device}" for r in world.ranks if r.samples < most or not most)
+        return bad(f"{count(len(elsewhere), 'rank')} did not train on a {kind}", affects=few(elsewhere))
+    each = world.steps * world.batch_size
+    idle = tuple(f"{r.host} {r.device}" for r in world.ranks if r.samples < max(each, 1))
     if idle:
-        return bad(f"{count(len(idle), 'rank')} trained on fewer samples: {_few(idle)}", affects=idle)
+        return bad(f"{count(len(idle), 'rank')} trained on fewer than {each} samples", affects=few(idle))
     (weights, agreed), *others = Counter(rank.weights for rank in world.ranks).most_common()
     if others:
-        apart = tuple(f"{r.host} {r.device}" for r in world.ranks if r.weights != weights)
-        who = f": {_few(apart)}" if agreed > len(world.ranks) / 2 else ""
-        return bad(f"after {world.steps} steps the ranks hold {len(others) + 1} kinds of weights{who}", affects=apart)
-    if world.losses and world.losses[-1] is None:
+        apart = (f"{r.host} {r.device}" for r in world.ranks if r.weights != weights)
+        told = f"after {world.steps} steps the ranks hold {len(others) + 1} kinds of weights"
+        return bad(told, affects=few(apart) if agreed > len(world.ranks) / 2 else ())
+    if world.losses[-1] is None:
         return bad(f"the loss of all ranks together was no number after {world.steps} steps")
-    told = f"{world.steps} steps of {count(most // world.steps, 'sample')} on each of {len(world.ranks)} {kind}s, the "
+    told = f"{world.steps} steps of {count(world.batch_size, 'sample')} on each of {len(world.ranks)} {kind}s, the "
     told += "weights the same to the bit"
     return ok(told) if run.device == "cpu" else _seen(world, told)
 
@@ -46,7 +44,8 @@ def _seen(world: World, told: str) -> Outcome:
     found = [(rank, _sampled(world.gpu_use, rank)) for rank in own]
     if idle := [(rank, seen) for rank, seen in found if seen and seen.says == "CPU"]:
         names = tuple(f"{rank.host} {rank.device}" for rank, _ in idle)
-        return bad(f"{_few(names)}: NVML says that it did not work: {idle[0][1].words}", affects=names)
+        told = f"NVML says that {count(len(idle), 'GPU')} of this node did not work"
+        return bad(f"{told}: {idle[0][1].words}", affects=few(names))
     blind = [seen.words if seen else "it lists no GPU of that UUID" for _, seen in found if not seen or not seen.says]
     if not blind:
         return ok(f"{told}; NVML saw each of this node's at work")
@@ -62,13 +61,9 @@ def _sampled(use: GpuUse | None, rank: Rank) -> Testimony | None:
     return testimony.sampled(replace(use, gpus=gpus)) if use and gpus else None
 
 
-def _few(names: tuple[str, ...]) -> str:
-    return ", ".join(names[:FEW]) + (" and others" if len(names) > FEW else "")
-
-
 RULE = Rule(
     id="world.every-rank-worked",
-    title="Every device of every node trained, and all hold the same weights",
+    title="Every rank trained, and all hold the same weights",
     after=("world.all-reduce-exact",),
     judge=judge,
     remedy=Remedy(

@@ -8,28 +8,27 @@ from collections import Counter
 
 from gpucheck.facts import World
 from gpucheck.model import Outcome, Remedy, Rule, bad, ok
-from gpucheck.rules.scope import count
-
-FEW = 6
+from gpucheck.rules.scope import count, few
 
 
 def judge(world: World) -> Outcome:
     nodes, wanted = len(world.hosts), len(world.hosts) * world.devices
     if world.refused:
-        return bad(f"{count(nodes, 'node')} were asked to train together: {world.refused}")
+        sick = "; sums before that had wrong bits" if any(each.wrong for each in world.reductions) else ""
+        return bad(f"{count(nodes, 'node')} were asked to train together: {world.refused}{sick}")
     there = Counter(rank.rank for rank in world.ranks)
     if missing := [number for number in range(wanted) if there[number] != 1]:
         at = sorted({world.hosts[number // world.devices] for number in missing})
-        told = f"{', '.join(at[:FEW])}{' and others' if len(at) > FEW else ''}"
-        return bad(f"{wanted - len(missing)} of {wanted} ranks have met; not all of {told}", affects=tuple(at))
+        told = f"{wanted - len(missing)} of {wanted} ranks have met; not all of {count(len(at), 'node')}"
+        return bad(told, affects=few(at))
     if strangers := [rank for rank in world.ranks if not _at_home(rank.rank, rank.node, world)]:
         return bad(f"rank {strangers[0].rank} is on node {strangers[0].node} of {nodes}, where it should not be")
     for (node, device), number in Counter((rank.node, rank.device) for rank in world.ranks).items():
         if number > 1:
-            return bad(f"{number} ranks share {device} of {world.hosts[node]}", affects=(world.hosts[node],))
+            return bad(f"{number} ranks share {device} of one node", affects=(world.hosts[node],))
     for uuid, number in Counter(rank.uuid for rank in world.ranks if rank.uuid).items():
         if number > 1:
-            return bad(f"{number} ranks share {uuid}", affects=(uuid,))
+            return bad(f"{number} ranks share one GPU", affects=(uuid,))
     on = sorted({rank.device.partition(":")[0] for rank in world.ranks})
     return ok(f"{wanted} ranks on {nodes} nodes, each on a {' or '.join(on)} of its own, met by {world.backend}")
 
@@ -44,8 +43,9 @@ RULE = Rule(
     after=("run.finished",),
     judge=judge,
     remedy=Remedy(
-        text="each node must reach the first at the port of --world: look at its name, the firewalls and the network "
-        "interface that is taken, which NCCL_SOCKET_IFNAME and GLOO_SOCKET_IFNAME name (NCCL_DEBUG=INFO shows it)",
+        text="each node must reach the first at the port of --world, and every other at ports that the system chooses: "
+        "look at its name, the firewalls and the network interface that is taken, which NCCL_SOCKET_IFNAME and "
+        "GLOO_SOCKET_IFNAME name (NCCL_DEBUG=INFO shows it)",
         commands={"": ("getent hosts $(hostname)", "ip -brief address")},
         impact="none",
         verify="gpucheck fleet run --engine slurm --world --command verify",
