@@ -20,7 +20,8 @@ class Absent:
     def __init__(self, whose: str | None) -> None:
         self._whose = whose
         self._why: dict[str, str] = {}
-        self._came: set[str] = set()
+        self._whole: set[str] = set()  # the names of those whose report is there,
+        self._came: set[str] = set()  # and the same without their domains
 
     def took(self, data: Any) -> bool:
         """Whether it is such a line."""
@@ -36,21 +37,27 @@ class Absent:
         return True
 
     def came(self, host: str) -> None:
-        self._came |= _spellings(host[:NAME])
+        name = host[:NAME].lower()
+        self._came |= {name, _bare(name)}
+        self._whole.add(name)
 
     def __bool__(self) -> bool:
         return bool(self._why)
 
     def rows(self, source: str) -> Iterator[Unread]:
         for node, why in self._why.items():
-            if not _spellings(node) & self._came:
+            if not self._has(node.lower()):
                 yield Unread(source, why, node, "missing")
 
+    def _has(self, name: str) -> bool:
+        """n1 is n1.cluster, and n1.east is not n1.west."""
+        bare = _bare(name)
+        return name in self._came if bare == name else name in self._whole or bare in self._whole
 
-def _spellings(name: str) -> set[str]:
-    """n1 is n1.cluster, and an address is only itself."""
-    name = name.lower()
-    return {name} if name[:1].isdigit() else {name, name.partition(".")[0]}
+
+def _bare(name: str) -> str:
+    """An address is only itself."""
+    return name if name[:1].isdigit() else name.partition(".")[0]
 
 
 def _printable(text: str, most: int) -> str:

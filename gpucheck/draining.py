@@ -13,28 +13,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from gpucheck.looks import Look, old, unsure
+from gpucheck.looks import Look, Wrong, failing, old, unsure
+from gpucheck.marks import Memory, counted, others
 from gpucheck.nodes import Node, moment
 from gpucheck.telling import Names
 
 OUT, BACK, COUNTED, TIDIED = "drained", "given back", "counted", "put right"  # what is told to the scheduler
 NEAREST = 20  # strangers whose nearest name is looked for: with thousands that takes minutes
 UNDONE, LEFT, WELL, UNKNOWN = "not drained", "left alone", "well", "not known"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Memory:
-    """What is kept with a node that is out by us."""
-
-    rule: str
-    reason: str
-    since: str  # ISO 8601, as all times here
-    counted: str  # of the newest report that was counted: none is counted twice
-    clean: int = 0  # in a row
-
-    @property
-    def message(self) -> str:
-        return f"{self.rule}: {self.reason}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,8 +31,10 @@ class Standing:
     gpus: bool  # whether it should have any
     out: bool = False  # by our mark
     memory: Memory | None = None
+    keeps: bool = True  # whether its scheduler keeps what is counted
     shown: str | None = None  # why it is out, where the scheduler shows it beside
     otherwise: str = ""  # what somebody else has done to it, which stays
+    born: datetime | None = None  # what is from before is of another machine, which had the name
     closed: str = ""  # by whom it is out otherwise, where a mark of ours would take the place of theirs
 
 
@@ -98,27 +86,28 @@ def decide(
 
 def _of(at: Standing, rows: Sequence[Node], looks: Sequence[Look], limits: Limits, now: datetime) -> Decision | None:
     doubt = any(row.doubt for row in rows)
-    fresh = [(each.when, each) for each in looks if each.when and not (doubt or old(each.when, limits.age, now))]
-    known = sorted(((when, each) for when, each in fresh if each.failed is not None), key=lambda pair: pair[0])
-    failing: dict[str, tuple[datetime, Look]] = {}
-    for when, each in known:
-        failing = {rule: old for rule, old in failing.items() if rule not in each.clean}
-        failing |= {each.rule: (when, each)} if each.failed else {}
-    worst = max(failing.values(), key=lambda pair: pair[0], default=None)
-    why = unsure(rows, looks, limits.age, now)
+    own = [each for each in looks if not (at.born and each.when and each.when < at.born)]
+    fresh = [(each.when, each) for each in own if each.when and not (doubt or old(each.when, limits.age, now))]
+    known = [(when, each) for when, each in fresh if each.failed is not None]
+    known.sort(key=lambda pair: (pair[0], pair[1].failed))  # of the same moment the worse counts
+    wrong = failing(known)
+    why = unsure(rows, own, limits.age, now) if own or not looks else f"its report is older than the node: {at.born}"
     if at.out:
-        return _held(at, known, worst and worst[1], why, limits)
-    if worst:
-        return _failing(at, *worst, now)
-    if (known and at.memory) or (at.shown and not at.memory):
+        return _held(at, known, wrong, why, limits)
+    if wrong:
+        return _failing(at, wrong, now)
+    if at.keeps and ((known and at.memory) or (at.shown and not at.memory)):
         return Decision(node=at.name, do=TIDIED, said="its mark is gone, and so is what was left beside it")
     if known:
         return Decision(node=at.name, do=WELL, said="")
     return Decision(node=at.name, do=UNKNOWN, said=why) if rows else None
 
 
-def _failing(at: Standing, when: datetime, look: Look, now: datetime) -> Decision:
-    memory = Memory(rule=look.rule, reason=look.reason, since=now.isoformat(), counted=when.isoformat())
+def _failing(at: Standing, wrong: Mapping[str, Wrong], now: datetime) -> Decision:
+    rule = max(wrong, key=lambda each: wrong[each].when)
+    when, reason, gpus = wrong[rule]
+    memory = Memory(rule=rule, reason=reason, gpus=gpus, since=now.isoformat(), counted=when.isoformat(),
+                    also=others(wrong, rule))  # fmt: skip
     before = moment(at.memory.counted) if at.memory else None
     if before and when <= before:
         said = f"somebody has put it back since that report, and a newer one decides: {memory.message}"
@@ -132,35 +121,32 @@ def _failing(at: Standing, when: datetime, look: Look, now: datetime) -> Decisio
 
 
 def _held(
-    at: Standing, known: Sequence[tuple[datetime, Look]], worst: Look | None, why: str, limits: Limits
-) -> Decision:
-    """One that is out. A report counts that is newer than the mark and than all that were counted before."""
+    at: Standing, known: Sequence[tuple[datetime, Look]], wrong: Mapping[str, Wrong], why: str,
+    limits: Limits,
+) -> Decision:  # fmt: skip
+    """One that is out."""
     if at.memory is None:
         return Decision(node=at.name, do=LEFT, said="it has our mark and no state of ours, so it is somebody's own")
-    after, floor = at.memory, max(filter(None, map(moment, (at.memory.since, at.memory.counted))))
-    for when, each in known:
-        if when <= floor or not (each.failed or after.rule in each.clean):
-            continue
-        floor = when
-        if each.failed:
-            after = replace(after, rule=each.rule, reason=each.reason, clean=0, counted=when.isoformat())
-        else:
-            after = replace(after, clean=after.clean + 1, counted=when.isoformat())
-    if after.clean >= limits.clean and not worst and at.closed:
+    after, worst = counted(at.memory, known, wrong), max(wrong, key=lambda each: wrong[each].when, default=None)
+    mended = after.clean >= limits.clean and not after.also and not worst
+    if mended and at.closed:
         return Decision(node=at.name, do=LEFT, said=f"it is clean, and {at.closed}: {after.message}")
-    if after.clean >= limits.clean and not worst:
+    if mended:
         stays = f", and is {at.otherwise} still" if at.otherwise else ""
         said = f"{after.clean} clean reports in a row after {after.message}{stays}"
         return Decision(node=at.name, do=BACK, said=said)
     said = f"{after.clean} of {limits.clean} clean reports until it is given back: {after.message}"
+    if after.also and after.clean >= limits.clean:
+        said = f"it failed for {after.also[0]} too, which was not asked again"
     if worst:
-        said = f"it fails still: {worst.rule}: {worst.reason}"
+        said = f"it fails still: {worst}: {wrong[worst].why}"
     if after != at.memory:
-        return Decision(node=at.name, do=COUNTED, said=said, memory=after, failing=bool(worst))
+        do = COUNTED if at.keeps else LEFT
+        return Decision(node=at.name, do=do, said=said, memory=after, failing=bool(worst))
     if at.shown != after.message:
         said = f"its condition did not tell what its mark does: {after.message}"
         return Decision(node=at.name, do=TIDIED, said=said, memory=after, failing=bool(worst))
-    told = f"{said} ({why or 'no newer report that asked the rule'})"
+    told = f"{said} ({why or 'no newer report that asked the rule, and of as many GPUs'})"
     return Decision(node=at.name, do=LEFT, said=told, failing=bool(worst))
 
 

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from gpucheck import reports, rosters
 from gpucheck.absent import Absent
 from gpucheck.model import Failure, Report
-from gpucheck.nodes import NAME, Arrived, Unread
+from gpucheck.nodes import NAME, Arrived, Unread, same_name
 from gpucheck.rosters import Roster
 
 LARGEST = 8 << 20  # bytes of one report; the largest of a real machine has a tenth of that
@@ -43,7 +43,13 @@ def each(paths: Sequence[Path]) -> Iterator[Arrived | Unread]:
             seen.add(same)
             if file.parent not in lists:
                 lists[file.parent] = rosters.read(file.parent)
-            yield from (rosters.as_asked(each, lists[file.parent]) for each in _file(file))
+            roster = lists[file.parent]
+            yield from (rosters.as_asked(_by(each, _node(file), roster), roster) for each in _file(file))
+
+
+def _by(each: Arrived | Unread, node: str | None, roster: Roster) -> Arrived | Unread:
+    """As the run had it that kept the file: all that is in it is what this node said, of whomever."""
+    return each if node not in roster.names or same_name(each.node or "", node or "") else each._replace(node=node)
 
 
 def files(paths: Sequence[Path]) -> list[Path]:

@@ -79,7 +79,7 @@ def _doubt(report: Report, roster: Roster) -> str:
         return ""
     if made is None:
         return f"its report does not say when it was made ({short(report.when)!r})"
-    if made >= asked - SKEW:
+    if asked - made <= SKEW:
         return ""
     told = f"its report is of {short(report.when)}, and the run began at {roster.since}"
     return f"{told}: an old file, or a clock that is late"

@@ -132,22 +132,24 @@ def cluster(engine: DockerClient, names: Sequence[str], faults: Mapping[str, str
             **dict(machines(names, faults)),
         }  # fmt: skip
     network = engine.networks.create(f"gpucheck-slurm-nodes-{os.getpid()}", labels={containers.LABEL: "run"})
-    container = engine.containers.create(
-        str(image.id), ["sleep", "infinity"], hostname="ctl", init=True, labels={containers.LABEL: "run"},
-        network=network.name, cap_add=["MKNOD", "SYS_ADMIN"],
-        volumes={each: {"bind": each, "mode": "ro"} for each in {str(ROOT), slurm_cluster.PACKAGES}},
-    )  # fmt: skip
     try:
-        slurm_cluster.put(container, files)
-        slurm_cluster.put(container, {"/opt/gpucheck": GPUCHECK.format(turns=AT_A_TIME).encode()}, 0o755)
-        container.start()
-        made = Cluster({"ctl": container})
-        container.exec_run(["mkdir", slurm_cluster.SHARED])
-        made.on("ctl", slurm_cluster.START.format(hooks=slurm_cluster.HOOKS))
-        made.on("ctl", "slurmctld")
-        yield made
+        container = engine.containers.create(
+            str(image.id), ["sleep", "infinity"], hostname="ctl", init=True, labels={containers.LABEL: "run"},
+            network=network.name, cap_add=["MKNOD", "SYS_ADMIN"],
+            volumes={each: {"bind": each, "mode": "ro"} for each in {str(ROOT), slurm_cluster.PACKAGES}},
+        )  # fmt: skip
+        try:
+            slurm_cluster.put(container, files)
+            slurm_cluster.put(container, {"/opt/gpucheck": GPUCHECK.format(turns=AT_A_TIME).encode()}, 0o755)
+            container.start()
+            made = Cluster({"ctl": container})
+            container.exec_run(["mkdir", slurm_cluster.SHARED])
+            made.on("ctl", slurm_cluster.START.format(hooks=slurm_cluster.HOOKS))
+            made.on("ctl", "slurmctld")
+            yield made
+        finally:
+            container.remove(force=True)
     finally:
-        container.remove(force=True)
         network.remove()
 
 

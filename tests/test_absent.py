@@ -29,6 +29,9 @@ def test_a_node_is_missing_with_the_reason_that_was_told(tmp_path: Path) -> None
     assert told(file) == {"n1": "missing: it was asked"}
     file.write_text(lines(good("10.0.0.7")) + row("dead", node="10.0.0.8"))
     assert told(file)["10.0.0.8"] == "missing: dead"
+    file.write_text(lines(good("n1.east"), good("n2")) + row("dead", node="n1.west") + row("dead", node="n2.west"))
+    assert told(file) == {"n1.west": "missing: dead", "n1.east": "pass: 1 of 1 rules hold",
+                          "n2": "pass: 1 of 1 rules hold"}  # fmt: skip
 
 
 def test_a_row_alone_is_of_whom_its_file_is(tmp_path: Path) -> None:

@@ -19,13 +19,14 @@ from gpucheck.draining import (
     WELL,
     Decision,
     Limits,
-    Memory,
     Standing,
 )
 from gpucheck.hooks.scheduler import most
 from gpucheck.looks import Look
+from gpucheck.marks import Memory
 from gpucheck.model import Severity, Status
 from gpucheck.nodes import Arrived, Node
+from gpucheck.rules import DEEP_RULES, HOST_RULES, RUN_RULES, WORLD_RULES
 from tests.made_up.small import bad, good
 
 NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
@@ -86,6 +87,65 @@ def test_a_node_that_is_out(looks: tuple[Look, ...], do: str, clean: int | None)
     found = decided(*looks, at=HELD)
     assert found.do == do
     assert (found.memory and found.memory.clean) == clean
+
+
+OTHER = "kernel_log.no-link-error"
+
+
+def test_no_rule_that_failed_is_forgotten_for_another() -> None:
+    """A doctor that looks less deep says nothing of what a deeper one found, whichever of both failed last."""
+    kept = decided(seen(3, True, OTHER), seen(2, rule=OTHER), seen(1, rule=OTHER), at=HELD)
+    assert (kept.do, kept.memory and (kept.memory.rule, kept.memory.clean, kept.memory.also)) == (
+        COUNTED, (OTHER, 2, (RULE,)),
+    )  # fmt: skip
+    assert kept.memory
+    at = replace(HELD, memory=kept.memory, shown=kept.memory.message)
+    for clean in ((), (seen(0.5, rule=OTHER),)):
+        again = decided(*clean, at=at)
+        assert again.do != BACK
+        assert f"{RULE} too, which was not asked again" in again.said
+    assert decided(seen(0.5), at=at).do == BACK
+    assert (
+        decided(
+            seen(0.7, True, OTHER, clean=frozenset({RULE})), seen(0.5, rule=OTHER), at=at, limits=Limits(clean=1)
+        ).do
+        == BACK
+    )
+    found = decided(seen(4, True), seen(3, True, OTHER, also={"a.b": "x"}))
+    assert found.memory
+    assert (found.memory.rule, found.memory.also) == (OTHER, ("a.b", RULE))
+    at = replace(HELD, memory=replace(found.memory, since=SINCE))
+    assert decided(seen(2, rule=OTHER), seen(1, rule=OTHER), at=at).do == COUNTED
+    whole = frozenset({"a.b", OTHER, RULE})
+    assert decided(seen(2, clean=whole), seen(1, rule=OTHER), at=at).do == BACK
+    late = decided(seen(6, True, OTHER), seen(2), at=HELD).memory  # from before it was out, and given now
+    assert late
+    assert late.also == (OTHER,)
+
+
+def test_who_sees_fewer_gpus_says_nothing_of_the_others() -> None:
+    """One that fell off the bus, or a run that took one of eight."""
+    eight, fewer = (8, 8), ((7, 7), (8, 1), (0, 8), ())
+    assert decided(seen(2, True, gpus=eight), seen(1, gpus=eight)).do == WELL
+    found = decided(seen(2, True, gpus=eight)).memory
+    assert found
+    assert found.gpus == eight
+    at = replace(HELD, memory=replace(found, since=SINCE, counted=SINCE))
+    assert decided(seen(2, gpus=eight), seen(1, gpus=(8, 9)), at=at).do == BACK
+    for gpus in fewer:
+        assert decided(seen(2, True, gpus=eight), seen(1, gpus=gpus)).do == OUT
+        held = decided(seen(2, gpus=gpus), seen(1, gpus=gpus), at=at)
+        assert (held.do, "0 of 2 clean reports" in held.said) == (LEFT, True)
+    assert decided(seen(2, True, gpus=(7, 7)), seen(1, gpus=(7, 7)), at=at, limits=Limits(clean=1)).do == COUNTED
+    one = seen(2, True, OTHER, gpus=(8, 1), clean=frozenset({RULE}))
+    assert decided(one, seen(1, rule=OTHER, gpus=eight), at=at, limits=Limits(clean=1)).do == COUNTED
+    other = (seen(2, True, OTHER, gpus=(0, 0), clean=frozenset({RULE})), seen(1, rule=OTHER))  # as verify sees none
+    assert decided(*other, at=replace(at, memory=replace(KEPT, gpus=(0, 0))), limits=Limits(clean=1)).do == BACK
+
+
+def test_of_the_same_moment_the_worse_counts() -> None:
+    assert decided(seen(1, True), seen(1)).do == OUT
+    assert decided(seen(1), seen(1, True)).do == OUT
 
 
 def test_counted_once_and_by_the_count_that_is_asked_for() -> None:
@@ -152,13 +212,51 @@ def test_a_look_at_a_report() -> None:
     assert (failed.failed, failed.rule, failed.clean) == (True, "pci.gpu-present", frozenset())
     assert failed.reason.isprintable()
     assert len(failed.reason) <= looks.LONGEST
-    finding = good("n1").findings[0]
+    finding, failed_one = good("n1").findings[0], bad("n1").findings[0]
     warning = replace(finding, rule="a.b", severity=Severity.WARNING, status=Status.FAIL)
     skipped = replace(finding, rule="c.d", status=Status.SKIP)
     because = replace(skipped, rule="e.f", because="a.b")
     clean = looks.look(Arrived(replace(good("n1"), strict=True, findings=(finding, warning, skipped, because)), "f"))
     assert (clean.failed, clean.clean) == (False, frozenset({"pci.gpu-present", "c.d"}))
     assert looks.look(Arrived(bad("n1", status=Status.UNKNOWN), "f")).failed is None
+    unseen = (
+        "kernel_log.no-hardware-xid",
+        "pci.every-gpu-usable",
+        "nvml.nvlinks-up",
+        "nvml.mig-has-instances",
+        "docker.x",
+    )
+    skips = tuple(replace(skipped, rule=rule) for rule in unseen)
+    assert looks.look(Arrived(replace(good("n1"), findings=(finding, *skips)), "f")).clean == {
+        "pci.gpu-present", "nvml.mig-has-instances", "docker.x",
+    }  # fmt: skip
+    ids = [rule.id for rule in HOST_RULES + DEEP_RULES + RUN_RULES + WORLD_RULES]
+    assert set(looks.TURNED_OFF) <= set(ids)
+    assert all(any(each.startswith(kind) for each in ids) for kind in looks.SEEN)
+    many = [replace(failed_one, rule=f"z.{n}", message="y" * 999) for n in range(99)]
+    seen_too = looks.look(Arrived(replace(good("n1"), findings=(failed_one, warning, *many)), "f"))
+    assert (seen_too.rule, list(seen_too.also)) == ("pci.gpu-present", [f"z.{n}" for n in range(looks.FEW)])
+    assert {len(each) for each in seen_too.also.values()} == {looks.LONGEST}
+    endless = [replace(finding, rule=f"{n}.{'x' * (n % 200)}") for n in range(9999)]
+    kept = looks.look(Arrived(replace(good("n1"), findings=tuple(endless)), "f")).clean
+    assert len(kept) <= looks.MOST
+    assert max(map(len, kept)) <= looks.RULE
+    assert looks.look(Arrived(good("n1"), "f")).clean is looks.look(Arrived(good("n2"), "f")).clean
+
+
+def test_what_all_nodes_of_a_world_fail_for_accuses_none_of_them() -> None:
+    """Whoever is away, every other says that the ranks did not meet."""
+    one = bad("n1").findings[0]
+    met, ended = replace(one, rule="world.ranks-met"), replace(one, rule="run.finished")
+    ours = replace(one, rule="training.on-device", message="on the CPU")
+    passed = replace(one, status=Status.PASS)
+    for findings, failed, rule in (
+        ((passed, met), None, ""), ((passed, ended, met), None, ""),
+        ((passed, replace(met, status=Status.PASS)), False, ""),
+        ((passed, ended), True, "run.finished"), ((met, ours), True, "training.on-device"),
+    ):  # fmt: skip
+        found = looks.look(Arrived(replace(good("n1"), findings=findings), "f"))
+        assert (found.failed, found.rule) == (failed, rule), findings
 
 
 @pytest.mark.parametrize(("text", "hour"), [

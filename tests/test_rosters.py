@@ -113,6 +113,20 @@ def test_a_report_from_before_the_run_is_no_answer(
     assert ("and the run began at " in said) is ("old file" in word)
 
 
+def test_what_a_node_says_of_others_is_no_report_of_theirs(tmp_path: Path) -> None:
+    """As in the run, so in its folder: a second line is of the same node, and no verdict on another."""
+    folder = tmp_path / "r"
+    said = lines(at(good("n2"), 0), at(good("n1"), 1), at(bad("n3"), 1)).encode() + b'{"node": "n3", "missing": "x"}'
+    fleet, _ = ran(
+        folder, answer("n1", at(bad("n1"), 0)), Answer(node="n2", report=said), answer("n3", at(good("n3"), 0))
+    )
+    for found in (fleet, later(folder), later(folder, expected=("n1", "n2", "n3"))):
+        kinds = {(row.name, row.kind) for row in found.nodes}
+        assert {kind for name, kind in kinds if name == "n1"} == {"fail"}
+        assert {kind for name, kind in kinds if name == "n3"} == {"pass"}
+        assert ("n2", "unknown") in kinds or ("n2", "fail") in kinds
+
+
 def test_the_folder_of_slurm_s_jobs_says_since_when(judged: Judged, tmp_path: Path) -> None:
     folder = write(tmp_path / "r", at(good("n1"), 0), at(good("n2"), -100))
     slurm_home.note(folder, "doctor", ["n1", "n2", "n3"])
@@ -136,6 +150,12 @@ def test_a_folder_of_an_older_gpucheck_has_names_alone(judged: Judged, tmp_path:
 def test_somebody_s_own_file_is_none_of_ours(tmp_path: Path, theirs: str) -> None:
     (tmp_path / "nodes").write_text(theirs)
     assert rosters.read(tmp_path) == Roster()
+
+
+def test_a_list_of_long_ago(tmp_path: Path) -> None:
+    folder = write(tmp_path / "r", at(good("n1"), 0))
+    (folder / "nodes").write_text("# gpucheck asked these for doctor since 0001-01-01T00:00:00\nn1\n")
+    assert [row[:2] for row in rows(later(folder))] == [("n1", "pass")]
 
 
 def test_it_is_read_as_it_was_written(tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def _plan(files: list[Path], scheduler: Scheduler, limits: Limits) -> Plan:
     looks: list[Look] = []
     standings = scheduler.standings()
     fleet = matrix.collect(_seen(gathering.each(files), looks), [each.name for each in standings])
-    judged = [row for row in fleet.nodes if row.reason != matrix.NO_REPORT]
+    judged = [row for row in fleet.nodes if row.source]  # without those of whom nobody asked
     return draining.decide(looks, judged, standings, limits, datetime.now(UTC), most)
 
 

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from gpucheck.fleets import kubernetes_manifests as manifests
@@ -20,7 +21,7 @@ from gpucheck.fleets.kubernetes_api import AT_A_TIME, Cluster
 from gpucheck.fleets.kubernetes_home import Begun, home
 from gpucheck.fleets.kubernetes_manifests import INDEX, NODE, OPTIONS
 from gpucheck.fleets.kubernetes_nodes import Node
-from gpucheck.fleets.runs import Answer, Asked
+from gpucheck.fleets.runs import Answer, Asked, with_devices
 from gpucheck.model import Failure, Say
 
 __all__ = ["FILE", "OPTIONS", "render", "run"]
@@ -41,6 +42,7 @@ def run(asked: Asked, say: Say) -> Iterator[Answer]:
     free = {name: count for name, (count, why) in gpus.items() if why is None}
     if asked.world:
         worlds.check([*gpus], free)
+        asked = replace(asked, command=with_devices(asked.command, next(iter(free.values()), 0)))
     jobs = [
         manifests.job(asked, told, made, index, name, free[name]) for index, name in enumerate(gpus) if name in free
     ]
@@ -68,11 +70,13 @@ def render(asked: Asked) -> str:
     if told["gpus"] == "all" and "cdi" not in told:
         raise Failure("how many GPUs a node has, only the cluster knows", "-O gpus=8")
     gpus = 0 if "cdi" in told else int(told["gpus"])
+    if asked.world:
+        worlds.check(names, {})
+        asked = replace(asked, command=with_devices(asked.command, gpus))
     jobs = [manifests.job(asked, told, made, index, name, gpus) for index, name in enumerate(names)]
     access = [*manifests.access(told["namespace"])]
     if not asked.world:
         return manifests.text((*access, *jobs))
-    worlds.check(names, {})
     worlds.joined(jobs, made)
     for each in access:
         if each["kind"] == "Role":

@@ -15,12 +15,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from gpucheck import codec
-from gpucheck.draining import Decision, Memory, Standing
+from gpucheck.draining import Decision, Standing
 from gpucheck.fleets import kubernetes_manifests as manifests
 from gpucheck.fleets import kubernetes_nodes
 from gpucheck.fleets.kubernetes_api import FORBIDDEN, Cluster, Refused
 from gpucheck.fleets.kubernetes_manifests import GPU, UNHEALTHY
 from gpucheck.fleets.runs import Asked, known, printable
+from gpucheck.marks import Memory
 from gpucheck.model import Failure
 from gpucheck.nodes import moment
 
@@ -124,6 +125,7 @@ def standing(raw: Raw, resource: str) -> Standing:
     about = kubernetes_nodes.node(raw, resource, ())
     return Standing(
         name=about.name, gpus=about.has_gpus, out=out, memory=memory, shown=_shown(raw),
+        born=moment(str((raw.get("metadata") or {}).get("creationTimestamp"))),
         otherwise="cordoned" if (raw.get("spec") or {}).get("unschedulable") else "",
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ NAME = re.compile(r"[\w.:-]{1,255}")
 def render(asked: Asked) -> str:
     """The script. Raises Failure."""
     told = options(asked, OPTIONS)
-    nodes = [name for names in asked.nodes for name in names.split(",")]
+    nodes = [name.strip() for names in asked.nodes for name in names.split(",")]
     for name in nodes:
         if not NAME.fullmatch(name):
             raise Failure(f"{printable(name)!r} is no name of a node", "host names or addresses: --nodes n1,10.0.0.2")

@@ -43,5 +43,5 @@ def filled(template: str, **values: str) -> str:
 
 
 def written(value: object) -> str:
-    """As a literal of YAML: JSON is one."""
-    return json.dumps(value)
+    """As a literal of YAML: JSON is one, but for a letter that it would write as two."""
+    return json.dumps(value, ensure_ascii=False)

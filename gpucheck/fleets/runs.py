@@ -62,6 +62,20 @@ def none_such(what: str, name: str, there: Iterable[str]) -> Failure:
     return Failure(f"there is no {what} {printable(name)!r}", tip)
 
 
+def with_devices(command: tuple[str, ...], gpus: int) -> tuple[str, ...]:
+    """The verify of a world trains on all GPUs that each node gives. Raises Failure where it says another number."""
+    told = dict(zip((*command, ""), (*command[1:], "", ""), strict=True))
+    told |= {name: value for name, _, value in (word.partition("=") for word in command) if value}
+    if told.get("--device") == "cpu" or not gpus:
+        return command
+    if told.get("--devices", str(gpus)) != str(gpus):
+        raise Failure(
+            f"each node gives {gpus} GPUs, and --devices says {printable(told['--devices'])}: some would stand idle",
+            f"leave --devices out, or `-O gpus={printable(told['--devices'])}`",
+        )
+    return command if "--devices" in told else (*command, "--devices", str(gpus))
+
+
 def printable(text: str) -> str:
     """One line of what a node or its engine said: no control character reaches a terminal."""
     line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * LONGEST])

@@ -11,9 +11,10 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 from gpucheck.fleets import slurm_home, slurm_jobs, slurm_nodes, slurm_world
-from gpucheck.fleets.runs import Answer, Asked, known
+from gpucheck.fleets.runs import Answer, Asked, known, with_devices
 from gpucheck.fleets.slurm_home import Begun, Place
 from gpucheck.fleets.slurm_nodes import Node
 from gpucheck.model import Failure, Say
@@ -24,6 +25,7 @@ OPTIONS = {
     "constraint": "nodes with these features: a&b|c",
     "gpus": "GPUs that each node's job takes: all (the default), a number, 0",
     "busy": "yes: also nodes with jobs on them, as soon as they are free",
+    "fanout": "how many nodes of an array at a time, where their starts would burden a file server (all)",
     "folder": "where the reports go, shared by all nodes; a new one in the current folder unless told",
     "account": "sbatch's --account", "qos": "sbatch's --qos",
     "reservation": "the nodes of this reservation, and sbatch's --reservation",
@@ -33,10 +35,13 @@ ENDING = 10.0  # seconds given to cancelled jobs
 
 def run(asked: Asked, say: Say) -> Iterator[Answer]:
     known(asked, OPTIONS)
+    if not re.fullmatch("[1-9][0-9]{0,6}", asked.options.get("fanout", "1")):
+        raise Failure(f"{asked.options['fanout']!r} is no number of nodes", "1 or more; without it all at once")
     nodes = slurm_nodes.chosen(asked, slurm_nodes.sinfo(slurm_jobs.ask), slurm_jobs.ask)
     gpus = _gpus(asked)
     if asked.world:
         slurm_world.check(nodes, gpus)
+        asked = replace(asked, command=with_devices(asked.command, nodes[0].gpus if gpus is None else gpus))
     begun = Begun(
         name=f"gpucheck-{secrets.token_hex(4)}",
         folder=slurm_home.folder(asked.options.get("folder")),

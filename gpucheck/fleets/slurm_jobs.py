@@ -89,7 +89,8 @@ def largest_array() -> int:
 
 def submit(asked: Asked, folder: Path, name: str, partition: str, gpus: int, tasks: int) -> str:
     """A held array; its number. It goes of itself if nobody releases or cancels it. Raises Failure."""
-    array = ("--hold", f"--array=0-{tasks - 1}", "--nodes=1", "--ntasks=1")
+    at_once = f"%{asked.options['fanout']}" if "fanout" in asked.options else ""
+    array = ("--hold", f"--array=0-{tasks - 1}{at_once}", "--nodes=1", "--ntasks=1")
     return sbatch(asked, name, partition, gpus, array, "#!/bin/sh\n" + task(folder, (*asked.program, *asked.command)))
 
 

@@ -132,7 +132,8 @@ def calls(host: Host, path: str) -> bool:
 
 def reason(rule: str, message: str, mark: str = "") -> str:
     """scontrol takes a quotation mark at the end away, and what it then has would not be ours to resume."""
-    return one_line(f"{OURS} {rule}: {message}", LONGEST - len(mark)).rstrip('" ') + mark
+    text = one_line(f"{OURS} {rule}: {message}", LONGEST - len(mark or ".")).rstrip('" ')
+    return text + (mark or "." * text.endswith(BY_HOOK))  # what a report says is no hook's mark
 
 
 def rule_of(reason: str | None) -> str | None:

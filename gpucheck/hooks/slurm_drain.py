@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from gpucheck.draining import BACK, OUT, Decision, Memory, Standing
+from gpucheck.draining import BACK, OUT, Decision, Standing
 from gpucheck.hooks import reasons, scheduler
 from gpucheck.host import CannotLook, Host, Local
+from gpucheck.marks import Memory
 from gpucheck.model import Failure
 
 
@@ -31,7 +32,7 @@ class Nodes:
 
     def do(self, decision: Decision) -> tuple[bool, str]:
         if decision.do not in (OUT, BACK):
-            return True, ""  # there is nothing to be kept
+            return True, ""  # there is nothing to be put right
         try:
             here = scheduler.node(self.host, decision.node)
             ours = here.drained and str(here.reason).startswith(scheduler.OURS)
@@ -49,20 +50,33 @@ class Nodes:
         return taken is None, "" if taken is None else f"it was drained for {taken!r} just then"
 
     def _standing(self, each: scheduler.Listed, gpus: bool) -> Standing:
-        if not each.reason.startswith(scheduler.OURS) or not each.drained:
-            said = f"drained for {scheduler.one_line(each.reason, 80)!r}, which stays" if each.drained else each.closed
+        if not each.drained:  # a reason outlives a resume: for what was known before it, a node is not drained again
+            return Standing(name=each.name, gpus=gpus, closed=each.closed, memory=_memory(each), keeps=False)
+        if not each.reason.startswith(scheduler.OURS):
+            said = f"drained for {scheduler.one_line(each.reason, 80)!r}, which stays"
             return Standing(name=each.name, gpus=gpus, closed=said)
-        rule, _, reason = each.reason.removeprefix(scheduler.OURS).strip().partition(": ")
-        since = datetime.fromtimestamp(each.when, UTC).isoformat()
-        memory = Memory(rule=rule, reason=reason, since=since, counted=since)
         try:  # sinfo has one word for a state, and drained hides all others
             closed = scheduler.node(self.host, each.name).otherwise_out or ""
         except CannotLook as why:
             closed = f"not known ({why})"
-        return Standing(name=each.name, gpus=gpus, out=True, memory=memory, shown=memory.message, closed=closed)
+        memory = _told(each)
+        return Standing(name=each.name, gpus=gpus, out=True, memory=memory, keeps=False, shown=memory.message,
+                        closed=closed)  # fmt: skip
 
     def missing(self) -> None:
         return None
+
+
+def _memory(each: scheduler.Listed) -> Memory | None:
+    """Of one that was out by `fleet drain`; a hook looks for itself, and again."""
+    by_us = each.reason.startswith(scheduler.OURS) and not each.reason.endswith(scheduler.BY_HOOK)
+    return _told(each) if by_us else None
+
+
+def _told(each: scheduler.Listed) -> Memory:
+    rule, _, reason = each.reason.removeprefix(scheduler.OURS).strip().partition(": ")
+    since = datetime.fromtimestamp(each.when, UTC).isoformat()
+    return Memory(rule=rule, reason=reason, since=since, counted=since)
 
 
 def asked(options: Mapping[str, str]) -> Nodes:

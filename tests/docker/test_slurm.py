@@ -69,11 +69,11 @@ def test_each_job_takes_all_gpus_of_its_node_and_no_node_twice(cluster: Cluster)
     told = ("sh", "-c", "echo $(hostname) $CUDA_VISIBLE_DEVICES $SLURM_ARRAY_TASK_COUNT")
     answers = cluster.ask(program=told, nodes=["n[2-3]", "n1"])
     assert {each["report"] for each in answers} == {"n1 0,1 3\n", "n2 0,1 3\n", "n3 0,1 3\n"}
-    told = ("sh", "-c", "echo $(hostname) $CUDA_VISIBLE_DEVICES $SLURM_JOB_PARTITION")
-    answers = cluster.ask(
-        program=told, options={"gpus": "1", "partition": "spare", "constraint": "h100", "folder": "one"}
-    )
-    assert {each["report"] for each in answers} == {"n3 0 spare\n", "n4 0 spare\n"}
+    limit = "$(scontrol show job $SLURM_JOB_ID | grep -om1 ArrayTaskThrottle=.)"
+    told = ("sh", "-c", f"echo $(hostname) $CUDA_VISIBLE_DEVICES $SLURM_JOB_PARTITION {limit}")
+    options = {"gpus": "1", "partition": "spare", "constraint": "h100", "folder": "one", "fanout": "1"}
+    answers = cluster.ask(program=told, options=options)
+    assert {each["report"] for each in answers} == {f"{node} 0 spare ArrayTaskThrottle=1\n" for node in ("n3", "n4")}
 
 
 def test_a_busy_node_is_left_alone_unless_asked(cluster: Cluster) -> None:
@@ -121,6 +121,20 @@ def test_an_interrupted_run_leaves_no_job_and_no_half_report(cluster: Cluster, n
         assert "61.7" not in cluster.on(node, "cat /proc/[0-9]*/cmdline | tr '\\0' ' '", check=False)
 
 
+def test_the_nodes_of_a_reservation_are_free_for_its_own_runs(cluster: Cluster) -> None:
+    cluster.on("ctl", f"scontrol create reservation=mine user={slurm_cluster.USER} nodes=n2 starttime=now duration=30")
+    try:
+        cluster.until("sinfo -h -N -n n2 -o %T", "reserved")
+        told = ("sh", "-c", "echo $(hostname) $SLURM_JOB_RESERVATION")
+        answers = by_node(cluster.ask(program=told, nodes=["n[1-2]"], options={"folder": "others"}))
+        assert answers["n2"]["why"] == "it is reserved, and of no reservation that was asked for"
+        assert answers["n1"]["report"] == "n1\n"
+        (answer,) = cluster.ask(program=told, options={"folder": "own", "reservation": "mine"})
+        assert (answer["node"], answer["report"]) == ("n2", "n2 mine\n")
+    finally:
+        cluster.on("ctl", "scontrol delete reservation=mine")
+
+
 def test_what_does_not_exist_is_offered_by_its_nearest_name(cluster: Cluster) -> None:
     for asked, failure, tip in (
         ({"options": {"partition": "spar"}}, "there is no partition 'spar'", "perhaps spare"),
@@ -128,13 +142,18 @@ def test_what_does_not_exist_is_offered_by_its_nearest_name(cluster: Cluster) ->
         ({"nodes": ["--help"]}, "there is no node '--help'", "n1"),
         ({"nodes": ["n1"], "options": {"partition": "spare"}}, "n1 is not in partition spare", "sinfo"),
         ({"options": {"constraint": "h100&h200"}}, "there is no feature 'h200'", "h100"),
+        ({"options": {"fanout": "0"}}, "'0' is no number of nodes", "1 or more"),
         ({"options": {"colour": "red"}}, "this engine has no option 'colour'", "partition"),
         ({"options": {"reservation": "none"}}, "there is no reservation 'none'", "no reservation at all"),
-        ({"options": {"qos": "none"}}, "sbatch refused: ", "sbatch"),
     ):
         (answer,) = cluster.ask(**asked)
         assert failure in str(answer["failure"]), answer
         assert tip in str(answer["tip"])
+    cluster.on("ctl", "scontrol create reservation=theirs user=root nodes=n1 starttime=now duration=30")
+    (answer,) = cluster.ask(options={"reservation": "theirs"})
+    assert str(answer["failure"]).startswith("sbatch refused: "), answer
+    assert "sbatch" in str(answer["tip"])
+    cluster.on("ctl", "scontrol delete reservation=theirs")
     (answer,) = map(json.loads, cluster.on("ctl", f"PATH=/none /usr/bin/{slurm_cluster.asking()}").splitlines())
     assert answer == {"failure": "there is no sinfo here", "tip": "run it on a login node of the Slurm cluster"}
 

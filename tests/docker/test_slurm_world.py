@@ -96,7 +96,7 @@ def test_each_node_has_all_that_it_has_and_its_place(cluster: Cluster) -> None:
     told = ("sh", "-c", "echo $(hostname) $SLURM_NODEID $CUDA_VISIBLE_DEVICES $SLURM_CPUS_ON_NODE $*", "sh")
     answers = cluster.ask(program=told, nodes=["n3", "n1"], world=True, command=("verify",))
     assert {each["report"] for each in answers} == {
-        f"n{n} {i} 0,1 2 verify --world auto\n" for i, n in ((0, 1), (1, 3))
+        f"n{n} {i} 0,1 2 verify --devices 2 --world auto\n" for i, n in ((0, 1), (1, 3))
     }
 
 

@@ -234,6 +234,23 @@ def test_a_server_that_dies_in_the_middle(fake: Fake, drain: Drain, monkeypatch:
     assert not drained(fake)
 
 
+def test_what_is_shown_is_what_is_kept_however_long(fake: Fake, drain: Drain) -> None:
+    long = replace(bad("n1", "x" * 999).findings[0], rule="r" * 999)
+    drain(at(replace(bad("n1"), findings=(long,))))
+    assert condition(fake, "n1")["message"] == f"{state(fake, 'n1')['rule']}: {state(fake, 'n1')['reason']}"
+    assert "n1  left alone: " in drain(at(good("n1"), -20))[1]  # and not put right each time
+
+
+def test_a_report_from_before_the_node_is_of_another_machine(fake: Fake, drain: Drain) -> None:
+    """A cloud that repairs a node gives the new machine the old one's name."""
+    fake.nodes["n1"]["metadata"]["creationTimestamp"] = (NOW - timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    code, out, _ = drain(at(bad("n1"), -10))
+    assert (code, drained(fake)) == (3, [])
+    assert "n1  not known: its report is older than the node" in out
+    assert drain(at(bad("n1"), -1))[0] == 0
+    assert drained(fake) == ["n1"]
+
+
 def test_what_somebody_else_has_decided_stays(fake: Fake, drain: Drain) -> None:
     fake.nodes["n1"]["spec"]["taints"] = [OURS]  # by hand
     assert "n1  left alone: it has our mark and no state of ours" in drain(at(good("n1"), 1))[1]

@@ -83,7 +83,7 @@ def test_bad_input(name: str, told: Any, said: str) -> None:
 
 @pytest.mark.parametrize("name", LAUNCHERS)
 def test_a_word_is_that_word_there(name: str) -> None:
-    words = ("/opt/a b/gpucheck", "$HOME", "'", "#", '"', "${x}", "$$", ": -")
+    words = ("/opt/a b/gpucheck", "$HOME", "'", "#", '"', "${x}", "$$", ": -", "é😀")
     text = rendered(name, *words)
     if name == "ray":
         assert run_script(text)["COMMAND"] == [*words, "doctor", "--deep", "--format", "json"]
@@ -138,6 +138,7 @@ NODES = {  # a gpucheck there, and what comes of it
     "bug": ("echo '{\"half'; exit 70", "missing: gpucheck ended with 70 and no report: it said nothing"),
     "wrong": ("echo; exit 1", "missing: gpucheck ended with 1 and no report: it said nothing"),
     "hung": ("exec sleep 60", "missing: gpucheck did not end within 1 s"),
+    "killed": ("kill -9 $$", "missing: gpucheck was killed: it did not end within 30 s, or memory ran out"),
 }
 
 
@@ -197,7 +198,7 @@ def test_of_rays_nodes_the_dead_are_rows_and_those_that_were_to_go_are_not() -> 
     asked, lost = run_script(rendered("ray"))["meant"](nodes)
     assert [each["NodeManagerHostname"] for each in asked] == ["n1", "n3"]
     assert lost == {"n2": "Ray says that it is dead: no heartbeat"}
-    asked, lost = run_script(rendered("ray", nodes=("10.0.0.1,10.0.0.2", "n9", "n5")))["meant"](nodes)
+    asked, lost = run_script(rendered("ray", nodes=("10.0.0.1, 10.0.0.2", "n9", "n5")))["meant"](nodes)
     assert [each["NodeManagerHostname"] for each in asked] == ["n1"]
     dead = "Ray says that it is dead: no"
     assert lost == {"n2": f"{dead} heartbeat", "n5": f"{dead} reason told", "n9": "Ray does not know it"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from gpucheck.fleets import slurm_jobs, slurm_world
+from gpucheck.fleets.runs import with_devices
 from gpucheck.fleets.slurm_home import Begun
 from gpucheck.fleets.slurm_nodes import Node
 from gpucheck.model import Failure
@@ -58,3 +59,23 @@ def test_what_srun_says_is_the_reason_of_each_node(tmp_path: Path, monkeypatch: 
         "n2": "its task ended: Killed", "n3": full, "n4": full, "n6": "Slurm lost the node in the middle",
         "n7": "Slurm ended its task: the job was cancelled, or its time was over",
     }  # fmt: skip
+
+
+VERIFY = ("verify", "--framework", "jax")
+
+
+@pytest.mark.parametrize(("command", "gpus", "whole"), [
+    (VERIFY, 8, (*VERIFY, "--devices", "8")), (VERIFY, 0, VERIFY),
+    ((*VERIFY, "--devices", "8"), 8, (*VERIFY, "--devices", "8")),
+    ((*VERIFY, "--devices=8"), 8, (*VERIFY, "--devices=8")),
+    ((*VERIFY, "--device", "cpu"), 8, (*VERIFY, "--device", "cpu")),
+    ((*VERIFY, "--device=cpu"), 2, (*VERIFY, "--device=cpu")),
+])  # fmt: skip
+def test_a_world_trains_on_all_that_its_nodes_give(command: tuple[str, ...], gpus: int, whole: tuple[str, ...]) -> None:
+    assert with_devices(command, gpus) == whole
+
+
+@pytest.mark.parametrize("words", [("--devices", "4"), ("--devices=4",), ("--devices",)])
+def test_no_gpu_of_a_world_stands_idle(words: tuple[str, ...]) -> None:
+    with pytest.raises(Failure, match=r"each node gives 8 GPUs, and --devices says 4?: some would stand idle"):
+        with_devices((*VERIFY, *words), 8)
