@@ -151,6 +151,26 @@ def test_it_is_resumed_after_clean_looks(cluster: Cluster) -> None:
     assert hooked.memory.reason is None
 
 
+def test_a_gpu_that_is_gone_is_none_that_is_well(cluster: Cluster) -> None:
+    """After the reboot nothing complains of a GPU that the bus does not have any more."""
+    hooked = Hooked()
+    hooked(replace(WELL, gpus=8))
+    hooked(replace(GONE, gpus=8))
+    assert cluster.drained() == ["n1"]
+    for _ in range(4):
+        said = hooked(replace(WELL, gpus=7)).sentence
+    assert "n1 is not resumed: 7 of 8 GPUs are on the bus" in said
+    assert cluster.drained() == ["n1"]
+    for _ in range(3):
+        said = hooked(replace(WELL, gpus=8)).sentence
+    assert said.startswith("resumed n1 after 3 clean looks")
+    hooked(replace(WELL, gpus=7))  # who takes one out on purpose, in service
+    hooked(replace(GONE, gpus=7))
+    for _ in range(3):
+        said = hooked(replace(WELL, gpus=7)).sentence
+    assert said.startswith("resumed n1")
+
+
 def test_unknown_is_neither(cluster: Cluster) -> None:
     hooked = Hooked()
     for _ in range(9):

@@ -44,6 +44,7 @@ class Sight:
     sentence: str  # "rule: message" where it failed
     fatal: bool = False
     absent: bool = False  # no GPU at all: a fault only where one is expected
+    gpus: int = 0  # on the bus
 
 
 def look(host: Host) -> Sight:
@@ -53,12 +54,15 @@ def look(host: Host) -> Sight:
 
 
 def judged(report: Report) -> Sight:
-    failed = report.of(Status.FAIL, Severity.ERROR)
+    failed, pci = report.of(Status.FAIL, Severity.ERROR), report.facts.known.get(Pci)
+    gpus = len(pci.gpus) if pci else 0
     if failed:
         worst = next((finding for finding in failed if finding.rule in FATAL), failed[0])
-        return Sight(failed=True, sentence=_said(worst), fatal=worst.rule in FATAL, absent=worst.rule == PRESENT)
+        absent = worst.rule == PRESENT
+        return Sight(failed=True, sentence=_said(worst), fatal=worst.rule in FATAL, absent=absent, gpus=gpus)
     if report.exit_code == 0:
-        return Sight(failed=False, sentence=f"{len(report.of(Status.PASS))} of {len(report.findings)} rules hold")
+        holding = f"{len(report.of(Status.PASS))} of {len(report.findings)} rules hold"
+        return Sight(failed=False, sentence=holding, gpus=gpus)
     unknown = report.of(Status.UNKNOWN, Severity.ERROR) or report.of(Status.UNKNOWN)
     return Sight(failed=None, sentence=_said(unknown[0]) if unknown else "no rule had anything to judge")
 

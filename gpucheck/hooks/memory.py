@@ -30,6 +30,7 @@ class Memory:
     clean: int = 0  # in a row, and only those of the periodic run
     reason: str | None = None  # what the node is out of service for, in our words; None where it is not, by us
     expects: bool | None = None  # whether this node should have a GPU, where that is known
+    gpus: int = 0  # on the bus when it was well, or when it failed: with fewer it is not mended
     lost: bool = False  # there may have been a reason before this, and Slurm has not been asked for it yet
 
 
@@ -37,9 +38,13 @@ def counted(memory: Memory, sight: Sight, *, enough: int, periodic: bool) -> Mem
     """An unknown changes nothing: it is neither a failure nor clean."""
     if sight.failed is None:
         return memory
+    most = max(memory.gpus, sight.gpus)
     if sight.failed:
-        return replace(memory, failures=max(memory.failures + 1, enough if sight.fatal else 0), clean=0)
-    return replace(memory, failures=0, clean=memory.clean + int(periodic))
+        return replace(memory, failures=max(memory.failures + 1, enough if sight.fatal else 0), clean=0, gpus=most)
+    if memory.reason and sight.gpus < most:
+        return replace(memory, failures=0, clean=0)
+    gpus = most if memory.reason else sight.gpus
+    return replace(memory, failures=0, clean=memory.clean + int(periodic), gpus=gpus)
 
 
 def read(file: Path) -> tuple[Memory, str | None]:
@@ -53,7 +58,7 @@ def read(file: Path) -> tuple[Memory, str | None]:
         raise _unusable(file, error) from error
     try:
         found = codec.load(Memory, json.loads(data))
-        if found.failures < 0 or found.clean < 0:
+        if min(found.failures, found.clean, found.gpus) < 0:
             raise ValueError("it counts below 0")
     except (ValueError, RecursionError):
         return Memory(lost=True), f"{file} is not whole, so nothing is remembered"

@@ -73,6 +73,9 @@ def slurm(at: Slurm, memory: Memory, sight: Sight, moment: str) -> Decision:
         return _failing(at, memory, sight)
     if memory.reason is None:
         return Decision(memory=memory, sentence=f"ok: {sight.sentence}")
+    if sight.gpus < memory.gpus:
+        few = f"{sight.gpus} of {memory.gpus} GPUs are on the bus"
+        return Decision(memory=memory, sentence=f"{at.name} is not resumed: {few}: {sight.sentence}")
     if moment != PERIODIC or memory.clean < at.limits.clean:
         so_far = f"{memory.clean} of {at.limits.clean} clean looks until it is resumed"
         return Decision(memory=memory, sentence=f"{so_far}: {sight.sentence}")
