@@ -42,7 +42,8 @@ def run(asked: Asked, say: Say) -> Iterator[Answer]:
     free = {name: count for name, (count, why) in gpus.items() if why is None}
     if asked.world:
         worlds.check([*gpus], free)
-        asked = replace(asked, command=with_devices(asked.command, next(iter(free.values()), 0)))
+        count = None if "cdi" in told else next(iter(free.values()), 0)
+        asked = replace(asked, command=with_devices(asked.command, count))
     jobs = [
         manifests.job(asked, told, made, index, name, free[name]) for index, name in enumerate(gpus) if name in free
     ]
@@ -72,7 +73,7 @@ def render(asked: Asked) -> str:
     gpus = 0 if "cdi" in told else int(told["gpus"])
     if asked.world:
         worlds.check(names, {})
-        asked = replace(asked, command=with_devices(asked.command, gpus))
+        asked = replace(asked, command=with_devices(asked.command, None if "cdi" in told else gpus))
     jobs = [manifests.job(asked, told, made, index, name, gpus) for index, name in enumerate(names)]
     access = [*manifests.access(told["namespace"])]
     if not asked.world:

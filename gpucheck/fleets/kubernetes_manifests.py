@@ -32,10 +32,12 @@ OPTIONS = {
     "cdi": "instead of taking GPUs, this CDI device by NVIDIA's NRI plugin: management.nvidia.com/gpu=all",
     "runtime": "runtimeClassName: nvidia, where it is not the nodes' default",
     "tolerate": "keys of taints, a,b, besides that of the GPUs and ours: their nodes are asked too",
+    "env": "variables of each pod: 'NCCL_SOCKET_IFNAME=eth1;NCCL_DEBUG=INFO'",
     "pull": "imagePullPolicy: Always, IfNotPresent, Never",
     "context": "of the kubeconfig, instead of its current one",
 }
 SLACK = 30  # seconds by which a Job outlives the run: its controller deletes the pods of one that is late
+VARIABLE = r"[A-Za-z_][A-Za-z0-9_]{0,99}=[ -#%-:<-~]{0,500}"  # neither ; nor $, which a kubelet would expand
 IMAGE = "`-O image=REGISTRY/NAME:TAG`: Python 3.11 or newer and gpucheck, for any user to read"
 ADVICE = {
     "image": (r"[A-Za-z0-9][A-Za-z0-9._/:@-]{0,499}", IMAGE),
@@ -45,6 +47,7 @@ ADVICE = {
     "cdi": (r"[A-Za-z0-9.-]+/[A-Za-z0-9_.-]+=[A-Za-z0-9_.:-]+", "as in management.nvidia.com/gpu=all"),
     "runtime": (r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?", "`kubectl get runtimeclass` lists them"),
     "tolerate": (r"[A-Za-z0-9._/-]{1,317}(,[A-Za-z0-9._/-]{1,317})*", "as in `-O tolerate=dedicated,team`"),
+    "env": (rf"{VARIABLE}(;{VARIABLE})*", "as in `-O 'env=NCCL_SOCKET_IFNAME=eth1;NCCL_DEBUG=INFO'`, without $"),
     "pull": (r"Always|IfNotPresent|Never", "Always, IfNotPresent or Never"),
 }
 
@@ -94,6 +97,8 @@ def job(asked: Asked, told: Mapping[str, str], run: str, index: int, node: str, 
     container |= {"image": told["image"], "command": [*asked.program, *asked.command]}
     if "runtime" in told:
         pod["runtimeClassName"] = told["runtime"]
+    pairs = (each.partition("=") for each in told.get("env", "").split(";") if each)
+    container["env"] += [{"name": name, "value": value} for name, _, value in pairs]
     if "pull" in told:
         container["imagePullPolicy"] = told["pull"]
     if "cdi" in told:

@@ -62,11 +62,17 @@ def none_such(what: str, name: str, there: Iterable[str]) -> Failure:
     return Failure(f"there is no {what} {printable(name)!r}", tip)
 
 
-def with_devices(command: tuple[str, ...], gpus: int) -> tuple[str, ...]:
-    """The verify of a world trains on all GPUs that each node gives. Raises Failure where it says another number."""
+def with_devices(command: tuple[str, ...], gpus: int | None) -> tuple[str, ...]:
+    """The verify of a world trains on all GPUs that each node gives. Raises Failure where it says another number, or
+    none and nobody knows how many these are (`gpus` None).
+    """
     told = dict(zip((*command, ""), (*command[1:], "", ""), strict=True))
     told |= {name: value for name, _, value in (word.partition("=") for word in command) if value}
-    if told.get("--device") == "cpu" or not gpus:
+    if told.get("--device") == "cpu" or gpus == 0:
+        return command
+    if gpus is None:
+        if "--devices" not in told:
+            raise Failure("how many GPUs a node has, only the node knows", "--command 'verify --devices 8 …'")
         return command
     if told.get("--devices", str(gpus)) != str(gpus):
         raise Failure(

@@ -242,10 +242,22 @@ def test_the_manifests_are_what_the_official_schemas_want(version: str) -> None:
     ]  # fmt: skip
     cdi, plain = (
         rendered(cdi="a.b/gpu=all")[-1],
-        rendered(gpus="0", runtime="nvidia", pull="Never", tolerate="a,b/c")[-1],
+        rendered(gpus="0", runtime="nvidia", pull="Never", tolerate="a,b/c", env="A=1;B=x=y z")[-1],
     )
     for manifest in (*made[:-1], cdi, plain):
         kubernetes_validate.validate(manifest, version, strict=True)
+
+
+def test_a_pod_has_the_variables_that_it_is_given() -> None:
+    (container,) = rendered(env="NCCL_DEBUG=INFO;B=x=y z;C=")[-1]["spec"]["template"]["spec"]["containers"]
+    told = {each["name"]: each["value"] for each in container["env"]}
+    assert told == {"HOME": "/tmp", "PYTHONDONTWRITEBYTECODE": "1", "NCCL_DEBUG": "INFO", "B": "x=y z", "C": ""}  # noqa: S108
+
+
+@pytest.mark.parametrize("env", ["", "A", "=1", "1A=1", "A=1;", "A=$(HOME)", "A=1\nB=2", "A=ü"])
+def test_what_is_no_variable(env: str) -> None:
+    with pytest.raises(Failure, match="env is "):
+        rendered(env=env)
 
 
 @pytest.mark.parametrize("typo", ["imagePullPolice", "securitycontext"])

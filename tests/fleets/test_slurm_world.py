@@ -79,3 +79,6 @@ def test_a_world_trains_on_all_that_its_nodes_give(command: tuple[str, ...], gpu
 def test_no_gpu_of_a_world_stands_idle(words: tuple[str, ...]) -> None:
     with pytest.raises(Failure, match=r"each node gives 8 GPUs, and --devices says 4?: some would stand idle"):
         with_devices((*VERIFY, *words), 8)
+    with pytest.raises(Failure, match="only the node knows"):
+        with_devices(VERIFY, None)
+    assert with_devices((*VERIFY, *words), None) == (*VERIFY, *words)
