@@ -206,11 +206,9 @@ def main() -> int:
         sys.exit(f"it ended with {code}: {said[-2000:]}")
     told = json.loads(page)
     found = [float(each) for each in re.findall(r"(?m)^(?!.*  missing: ).*\((\d+\.\d) s\)$", said)]
-    print(
-        f"fleet run: {seconds:.0f} s, exit code {code}; {len(found)} reports, the last after {max(found):.0f} s:",
-        end=" ",
-    )
-    print(f"{len(found) / max(found):.1f} nodes a second, {AT_A_TIME} doctors at a time on {os.cpu_count()} processors")
+    last = max(found, default=seconds)
+    print(f"fleet run: {seconds:.0f} s, exit code {code}; {len(found)} reports, the last after {last:.0f} s:", end=" ")
+    print(f"{len(found) / last:.1f} nodes a second, {AT_A_TIME} doctors at a time on {os.cpu_count()} processors")
     print(f"fleet run itself, with its squeue: {processor:.0f} s of processor, {most:.0f} MB at most")
     print(f"rows: {len(told['nodes'])}, {', '.join(f'{count} {kind}' for kind, count in told['counts'].items())}")
     for cause in told["causes"][:8]:
