@@ -92,7 +92,7 @@ EXAMPLES: Mapping[str, tuple[Example, ...]] = {
         ),
         ("gpucheck fleet run --engine ansible --render > gpucheck.yaml", "a playbook; for Ray and SkyPilot the same"),
         (
-            "gpucheck fleet run --engine slurm --world --command 'verify --framework pytorch --devices 8'",
+            "gpucheck fleet run --engine slurm --world --command 'verify --framework pytorch'",
             "one training over all of them",
         ),
     ),
