@@ -27,7 +27,8 @@ ROW = "%F|%K|%T|%n|%r"  # array, task, state, the nodes that it must have, reaso
 OVER = ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED",
         "REQUEUE_HOLD", "REVOKED", "SPECIAL_EXIT", "TIMEOUT")  # fmt: skip
 NO_FOLDER = 73  # sysexits.h: EX_CANTCREAT
-# A report is whole where gpucheck says 0, 1, 3 or 70; it appears under its name in one step, or not at all.
+# A report is whole where gpucheck says 0, 1, 3 or 70; it appears under its name in one step, or not at all. Where Slurm
+# ends the command, this script is ended next, and waits for that: it has nothing to tell.
 SCRIPT = """umask 077
 at={folder}/$SLURMD_NODENAME
 part={folder}/.$SLURMD_NODENAME.$SLURM_JOB_ID
@@ -36,6 +37,7 @@ trap 'exit 143' TERM INT
 true > "$part" || exit {no_folder}
 {command} > "$part" 2> "$part.said"
 code=$?
+[ $code -lt 128 ] || sleep 1
 case $code in 0|1|3|70) [ -s "$part" ] && {{ mv "$part" "$at.json" || exit {no_folder}; exit 0; }} ;; esac
 {{ echo "$code"; tail -n 3 "$part.said"; }} > "$part" && mv "$part" "$at.failed" || exit {no_folder}
 """

@@ -189,7 +189,7 @@ def test_end_is_set_while_the_vm_is_made_and_else_after_it(arm: Emulator) -> Non
     cloud.create(order(), "1", silence)
     assert puts(arm).count("shutdown-computevm-ana-1") == 1
     cloud.remove("ana-1", silence)
-    arm.early_schedules = False
+    arm.early_schedules, arm.seconds = False, 0.5  # long enough for a busy machine to come while it is being made
     cloud.create(order(), "1", silence)
     assert puts(arm).count("shutdown-computevm-ana-1") == 3
     assert any("shutdown-computevm-ana-1" in each for each in arm.left())
