@@ -156,7 +156,7 @@ def rejudge(evidence: Path) -> Report:
 def _judge(evidence: Path, host: Facts, name: str | None = None) -> Report:
     facts, rules = host | engine.collect(WITNESSES, evidence, deadline=300.0), RUN_RULES
     asked = facts.known.get(Request)
-    if asked and "--world" in asked.command:
+    if asked is None or "--world" in asked.command:  # whether it was asked for may be what is not known
         facts, rules = facts | engine.collect(WORLD_WITNESSES, evidence), (*RUN_RULES, *WORLD_RULES)
     return engine.report("verify", facts, engine.judge(rules, facts, compat.load()), host=name, answer=ANSWER)
 

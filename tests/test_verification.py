@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pytest
 
-from gpucheck import keeping, verification
+from gpucheck import codec, keeping, verification
 from gpucheck.facts import Docker, Driver, Facts, Pci, Version
-from gpucheck.model import Failure
+from gpucheck.model import Failure, Status
 from gpucheck.verification import Wish
 
 DRIVER = Driver(version=Version("570.86.15"), open_module=True, libraries=(), devices=())
@@ -67,3 +69,21 @@ def test_the_payload_s_words_tell_the_share() -> None:
     say("train: epoch 2/4, step 50/100, loss 1.2", None)
     say("train: testing", None)
     assert said == [("train: epoch 2/4, step 50/100, loss 1.2", 0.375), ("train: testing", None)]
+
+
+@pytest.mark.parametrize(("changes", "asked"), [
+    ({}, False), ({"options": {"world": "0@a,b:29400"}}, True), ({"lock_sha256": "torn"}, True),
+])  # fmt: skip
+def test_a_world_that_may_have_been_asked_for_is_not_passed_over(
+    tmp_path: Path, changes: dict[str, object], asked: bool
+) -> None:
+    kept = Path(__file__).parent / "runs" / "tensorflow-fast-cpu" / "evidence"
+    shutil.copytree(kept, tmp_path / "kept")
+    (tmp_path / "kept" / "host.json").write_text(json.dumps(codec.dump(Facts())))
+    told = json.loads((kept / "asked.json").read_text())
+    (tmp_path / "kept" / "asked.json").write_text(json.dumps({**told, **changes}))
+    report = verification.rejudge(tmp_path / "kept")
+    assert {finding.status for finding in report.findings if finding.rule == "world.ranks-met"} == (
+        {Status.UNKNOWN} if asked else set()
+    )
+    assert report.exit_code == (3 if asked else 0), report.verdict
