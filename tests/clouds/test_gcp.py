@@ -384,10 +384,11 @@ def test_rules_are_those_of_the_last_order(google: Emulator) -> None:
     cloud.create(order(ssh_key="k", ssh_from="203.0.113.7/32"), ZONE, silence)
     cloud.create(order(ssh_key="k", ssh_from="198.51.100.1/32"), ZONE, silence)
     assert google.things["global/firewalls/gpucheck-ana-1-ssh"]["sourceRanges"] == ["198.51.100.1/32"]
-    cloud.create(order(), ZONE, silence)
+    last = order()  # its end is that of the rules, too, to the second
+    cloud.create(last, ZONE, silence)
     assert "global/firewalls/gpucheck-ana-1-ssh" not in google.left()
     before = len(google.calls)
-    cloud.create(order(expires=cloud.machines("ana-1")[0].expires), ZONE, silence)
+    cloud.create(last, ZONE, silence)
     assert not [call for call in google.calls[before:] if "firewalls/" in call[1]]  # as it was: nothing to change
 
 
