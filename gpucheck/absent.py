@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gpucheck.nodes import NAME, REASON, Unread
+from gpucheck.lines import one_line
+from gpucheck.nodes import NAME, REASON, Unread, bare
 
 MOST = 100_000  # nodes of one file
 
@@ -30,15 +31,15 @@ class Absent:
         node, why = data.get("node") or self._whose, data["missing"]
         if not isinstance(node, str) or not isinstance(why, str):
             return False
-        name = _printable(node, NAME)
+        name = one_line(node, NAME)
         if not name or (len(self._why) >= MOST and name not in self._why):
             return False
-        self._why[name] = _printable(why, REASON) or "it was not told why"
+        self._why[name] = one_line(why, REASON) or "it was not told why"
         return True
 
     def came(self, host: str) -> None:
         name = host[:NAME].lower()
-        self._came |= {name, _bare(name)}
+        self._came |= {name, bare(name)}
         self._whole.add(name)
 
     def __bool__(self) -> bool:
@@ -51,15 +52,5 @@ class Absent:
 
     def _has(self, name: str) -> bool:
         """n1 is n1.cluster, and n1.east is not n1.west."""
-        bare = _bare(name)
-        return name in self._came if bare == name else name in self._whole or bare in self._whole
-
-
-def _bare(name: str) -> str:
-    """An address is only itself."""
-    return name if name[:1].isdigit() else name.partition(".")[0]
-
-
-def _printable(text: str, most: int) -> str:
-    """One line, of which no letter tells a terminal to do something."""
-    return " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 2 * most]).split())[:most]
+        first = bare(name)
+        return name in self._came if first == name else name in self._whole or first in self._whole

@@ -9,8 +9,8 @@ from functools import lru_cache
 from itertools import zip_longest
 from typing import NamedTuple
 
-from gpucheck import consoles
 from gpucheck.facts import Nvml, Pci
+from gpucheck.lines import one_line
 from gpucheck.model import Finding, Report, Severity, Status
 from gpucheck.nodes import NAME, Arrived, Node, moment
 
@@ -56,10 +56,10 @@ def look(arrived: Arrived) -> Look:
     others = [each for each in report.of(Status.FAIL, Severity.ERROR) if cause and each.rule != cause.rule]
     return Look(
         host=report.host[:NAME].strip(), node=arrived.node, when=moment(report.when), failed=failed,
-        rule=_line(cause.rule, RULE) if cause else "",
-        reason=_line(cause.message if cause else whole.verdict.partition(": ")[2]), clean=_clean(report),
+        rule=one_line(cause.rule, RULE) if cause else "",
+        reason=one_line(cause.message if cause else whole.verdict.partition(": ")[2], LONGEST), clean=_clean(report),
         gpus=tuple(len(seen.gpus) if seen else 0 for seen in map(report.facts.known.get, (Pci, Nvml))),
-        also={_line(each.rule, RULE): _line(each.message) for each in others[:FEW]},
+        also={one_line(each.rule, RULE): one_line(each.message, LONGEST) for each in others[:FEW]},
     )  # fmt: skip
 
 
@@ -115,7 +115,3 @@ def _needless(each: Finding) -> bool:
 def _one(rules: frozenset[str]) -> frozenset[str]:
     """The same for the same: the nodes of a fleet are asked the same rules, a hundred each."""
     return rules
-
-
-def _line(text: str, longest: int = LONGEST) -> str:
-    return " ".join(consoles.clean(text[: 4 * longest]).split())[:longest]

@@ -152,10 +152,14 @@ def short(text: str) -> str:
 def same_name(one: str, other: str) -> bool:
     """n1 is n1.cluster, where one of them has no domain; an address is only itself."""
     one, other = one.lower(), other.lower()
-    if one == other:
-        return True
-    first, second = one.partition("."), other.partition(".")
-    return first[0] == second[0] and not first[0].isdigit() and (not first[1] or not second[1])
+    first = bare(one)
+    return one == other or (first == bare(other) and first in (one, other))
+
+
+def bare(name: str) -> str:
+    """Without its domain."""
+    first = name.partition(".")[0]
+    return name if first.isdigit() else first
 
 
 def kept(node: str) -> str:

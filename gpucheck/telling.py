@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from gpucheck.nodes import ORDER, Node, age, doubted
+from gpucheck.nodes import ORDER, Node, age, bare, doubted
 
 FEW = 3  # names in a sentence
 TOGETHER = 600.0  # seconds that two boots went on beside each other: more than a clock that was set right, or a restart
@@ -25,15 +25,15 @@ class Names:
     def _add(self, names: Iterable[str]) -> None:
         for name in names:
             self.exact.setdefault(name.lower(), name)
-            self.bare[name.lower().partition(".")[0]].add(self.exact[name.lower()])
+            self.bare[bare(name.lower())].add(self.exact[name.lower()])
 
     def find(self, name: str | None) -> str | None:
         low = (name or "").lower()
         if low in self.exact:
             return self.exact[low]
-        first, domain, _ = low.partition(".")
-        near = {each for each in self.bare.get(first, ()) if not (domain and "." in each)}
-        return near.pop() if len(near) == 1 and not first.isdigit() else None
+        first = bare(low)
+        near = {each for each in self.bare.get(first, ()) if first == low or "." not in each}
+        return near.pop() if len(near) == 1 else None
 
 
 def told_apart(rows: Iterable[Node], names: Names, twice: Counter[str]) -> list[Node]:

@@ -27,6 +27,8 @@ def test_a_node_is_missing_with_the_reason_that_was_told(tmp_path: Path) -> None
     assert told(file) == {"n1.cluster": "pass: 1 of 1 rules hold", "n2": "missing: no route to host"}
     file.write_text(row("it was asked", node="n1"))
     assert told(file) == {"n1": "missing: it was asked"}
+    file.write_text(row("it was asked", node="1st") + lines(good("1st.cluster")))
+    assert told(file) == {"1st.cluster": "pass: 1 of 1 rules hold"}
     file.write_text(lines(good("10.0.0.7")) + row("dead", node="10.0.0.8"))
     assert told(file)["10.0.0.8"] == "missing: dead"
     file.write_text(lines(good("n1.east"), good("n2")) + row("dead", node="n1.west") + row("dead", node="n2.west"))

@@ -129,6 +129,7 @@ def test_a_gpu_is_in_one_machine_alone() -> None:
         ("n1", "n1.a", True),
         ("n1.a", "n1.b", False),
         ("10", "10.0.0.1", False),
+        ("1st", "1st.a", True),
         ("n1", "n10", False),
     ],
 )

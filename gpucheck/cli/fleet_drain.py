@@ -95,7 +95,7 @@ def drain(
 
 def _scheduler(name: str, told: dict[str, str]) -> Scheduler:
     if name == "slurm":
-        from gpucheck.hooks import slurm_drain
+        from gpucheck.fleets import slurm_drain
 
         return slurm_drain.asked(told)
     found: Scheduler = _kubernetes().asked(told)

@@ -125,7 +125,7 @@ def _nothing(_: Memory) -> None:
 
 
 def _told(decision: Decision, purpose: str, last: Sight, dry: bool) -> int:
-    from gpucheck.hooks.scheduler import one_line
+    from gpucheck.lines import one_line
 
     line = one_line(decision.sentence, 1000)
     if purpose == "npd" and len(line.encode()) > NPD_LINE:

@@ -12,6 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from gpucheck.clouds.orders import Order, Reason, Refused
+from gpucheck.lines import one_line
 
 LONGEST = 400  # characters of what a cloud says
 SKEW = 240.0  # seconds; a signature of a clock that is 300 wrong is refused
@@ -145,6 +146,4 @@ def _skew(response: Mapping[str, Any]) -> float:
 
 
 def _line(text: str) -> str:
-    line = " ".join(text.partition("Encoded authorization failure message")[0].split())
-    line = "".join(char for char in line if char.isprintable())  # it may be of somebody's tag, and goes to a terminal
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+    return one_line(text.partition("Encoded authorization failure message")[0], LONGEST)

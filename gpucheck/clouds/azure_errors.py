@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from gpucheck.clouds.orders import Reason, Refused
+from gpucheck.lines import one_line
 
 OFFERS = "`gpucheck cloud offers --cloud azure` has others"
 SIGN_IN = "`az login`, or AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET of a service principal"
@@ -86,23 +87,27 @@ def refused(error: Any, what: str) -> Refused:
     if isinstance(error, errors.ClientAuthenticationError) or "AADSTS" in text:
         if SKEW.search(text):
             return Refused(
-                "clock", f"Azure takes no token of this machine's time: {_line(text)}",
+                "clock", f"Azure takes no token of this machine's time: {one_line(text, LONGEST)}",
                 "set the clock: `timedatectl set-ntp true`",
             )  # fmt: skip
         if answer is None:  # no way of DefaultAzureCredential led anywhere; it tells of each on a line of its own
-            return Refused("credentials", f"nobody is signed in to Azure: {_line(text.partition(chr(10))[0])}", SIGN_IN)
+            return Refused(
+                "credentials", f"nobody is signed in to Azure: {one_line(text.partition(chr(10))[0], LONGEST)}", SIGN_IN
+            )
     if answer is None:
         if "CERTIFICATE_VERIFY_FAILED" in text and SKEW.search(text):
             return Refused(
-                "clock", f"Azure's certificate is not of this machine's time: {_line(text)}", "set the clock"
+                "clock",
+                f"Azure's certificate is not of this machine's time: {one_line(text, LONGEST)}",
+                "set the clock",
             )
-        return Refused("busy", f"Azure does not answer when asked {what}: {_line(text)}", "try again")
+        return Refused("busy", f"Azure does not answer when asked {what}: {one_line(text, LONGEST)}", "try again")
     told = list(_told(getattr(error, "error", None)))
     for code, message in told:
         if known := _known(code, message, what):
             return known
     code, message = told[0] if told else (f"HTTP {error.status_code}", text)
-    sentence = f"Azure refused {what}: {_line(message)} ({code})"
+    sentence = f"Azure refused {what}: {one_line(message, LONGEST)} ({code})"
     status = error.status_code or 0
     if status == 429 or status >= 500:
         return Refused("busy", sentence, "try again in a minute")
@@ -123,7 +128,7 @@ def _told(error: Any) -> Iterator[tuple[str, str]]:
 
 
 def _known(code: str, message: str, what: str) -> Refused | None:
-    sentence = f"Azure refused {what}: {_line(message)} ({code})"
+    sentence = f"Azure refused {what}: {one_line(message, LONGEST)} ({code})"
     if code in ("QuotaExceeded", "OperationNotAllowed") and (spent := SPENT.search(message)):
         return _quota(code, spent)
     if code == "OperationNotAllowed" and "quota" in message.lower():
@@ -137,7 +142,7 @@ def _known(code: str, message: str, what: str) -> Refused | None:
     if code == "RequestDisallowedByPolicy":
         found = POLICY.search(message)
         name = next(filter(None, found.groups()), "") if found else ""
-        told = name or _line(message)
+        told = name or one_line(message, LONGEST)
         return Refused(
             "permission", f"a policy of the subscription forbids {what.removeprefix('to ')}: {told} ({code})",
             "another region or type that it allows; `az policy assignment list -o table` has the policies",
@@ -157,8 +162,3 @@ def _quota(code: str, spent: re.Match[str]) -> Refused:
         "quota", f"the quota {family} of {where} is {limit} cores, {used} are used, {more} more are needed ({code})",
         f"ask for a quota of {need} at {QUOTAS}, or another --region; `az vm list-usage -l {where} -o table`",
     )  # fmt: skip
-
-
-def _line(text: str) -> str:
-    line = "".join(char for char in " ".join(text.split()) if char.isprintable())  # it goes to a terminal
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gpucheck.clouds.orders import Reason, Refused
+from gpucheck.lines import one_line
 
 STOCK = {
     "ZONE_RESOURCE_POOL_EXHAUSTED", "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "REGION_RESOURCE_POOL_EXHAUSTED",
@@ -68,13 +69,15 @@ def refused(error: Exception, what: str) -> Refused:
         message = re.sub(r"^[A-Z]+ https?://\S+: ", "", error.message or "")
         return _refused(_codes(error), message, error.code, what, error.metadata or {})
     if isinstance(error, auth.TransportError) or not isinstance(error, auth.GoogleAuthError):
-        return Refused("busy", f"Google Cloud does not answer when asked {what}: {_line(str(error))}", "try again")
+        return Refused(
+            "busy", f"Google Cloud does not answer when asked {what}: {one_line(str(error), LONGEST)}", "try again"
+        )
     if SKEW.search(str(error)):
         return Refused(
-            "clock", f"Google takes no token of this machine's time: {_line(str(error))}",
+            "clock", f"Google takes no token of this machine's time: {one_line(str(error), LONGEST)}",
             "set the clock: `timedatectl set-ntp true`",
         )  # fmt: skip
-    return Refused("credentials", f"Google does not know who asks {what}: {_line(str(error))}", SIGN_IN)
+    return Refused("credentials", f"Google does not know who asks {what}: {one_line(str(error), LONGEST)}", SIGN_IN)
 
 
 def of_operation(operation: Any, what: str) -> Refused:
@@ -96,7 +99,7 @@ def _codes(error: Any) -> set[str]:
 
 def _refused(codes: set[str], message: str, status: int | None, what: str, metadata: Mapping[str, str]) -> Refused:
     code = ", ".join(sorted(codes)) or f"HTTP {status}"
-    sentence = f"Google Cloud refused {what}: {_line(message)} ({code})"
+    sentence = f"Google Cloud refused {what}: {one_line(message, LONGEST)} ({code})"
     if codes & QUOTA:
         return _quota(message, sentence, what, code)
     if codes & STOCK:
@@ -104,7 +107,7 @@ def _refused(codes: set[str], message: str, status: int | None, what: str, metad
         return Refused("stock", sentence, f"there is some in {has}" if has else "another zone, another type, or later")
     if codes & API_OFF:
         return Refused(
-            "permission", f"the Compute Engine API is off in this project: {_line(message)} ({code})",
+            "permission", f"the Compute Engine API is off in this project: {one_line(message, LONGEST)} ({code})",
             "`gcloud services enable compute.googleapis.com`, and wait a few minutes",
         )  # fmt: skip
     if codes & BILLING:
@@ -141,8 +144,3 @@ def _quota(message: str, sentence: str, what: str, code: str) -> Refused:
         "quota", f"Google Cloud refused {what}: the project's quota {metric} is {float(limit):g} {where} ({code})",
         f"ask for more of {metric} on {page}{other}",
     )  # fmt: skip
-
-
-def _line(text: str) -> str:
-    line = "".join(char for char in " ".join(text.split()) if char.isprintable())  # it goes to a terminal
-    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from gpucheck.lines import one_line
 from gpucheck.model import Failure, Say
 
 LARGEST = 8 << 20  # bytes of one node's report; the largest of a real machine has a tenth of that
@@ -83,9 +84,8 @@ def with_devices(command: tuple[str, ...], gpus: int | None) -> tuple[str, ...]:
 
 
 def printable(text: str) -> str:
-    """One line of what a node or its engine said: no control character reaches a terminal."""
-    line = "".join(letter if letter.isprintable() else " " for letter in text[: 4 * LONGEST])
-    return " ".join(line.split())[:LONGEST]
+    """One line of what a node or its engine said."""
+    return one_line(text, LONGEST)
 
 
 def contents(file: Path) -> bytes | None:

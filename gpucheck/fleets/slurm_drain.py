@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from gpucheck.draining import BACK, OUT, Decision, Standing
 from gpucheck.hooks import reasons, scheduler
 from gpucheck.host import CannotLook, Host, Local
+from gpucheck.lines import one_line
 from gpucheck.marks import Memory
 from gpucheck.model import Failure
 
@@ -53,7 +54,7 @@ class Nodes:
         if not each.drained:  # a reason outlives a resume: for what was known before it, a node is not drained again
             return Standing(name=each.name, gpus=gpus, closed=each.closed, memory=_memory(each), keeps=False)
         if not each.reason.startswith(scheduler.OURS):
-            said = f"drained for {scheduler.one_line(each.reason, 80)!r}, which stays"
+            said = f"drained for {one_line(each.reason, 80)!r}, which stays"
             return Standing(name=each.name, gpus=gpus, closed=said)
         try:  # sinfo has one word for a state, and drained hides all others
             closed = scheduler.node(self.host, each.name).otherwise_out or ""

@@ -13,6 +13,7 @@ from gpucheck.hooks import reasons, scheduler
 from gpucheck.hooks.look import Sight
 from gpucheck.hooks.memory import Memory
 from gpucheck.host import CannotLook, Host
+from gpucheck.lines import one_line
 
 PERIODIC, PROLOG, EPILOG = "health", "prolog", "epilog"
 MOMENTS = (PERIODIC, PROLOG, EPILOG)
@@ -168,7 +169,7 @@ def _enough(at: Slurm, nodes: int, drained: int) -> str:
 def _out_already(at: Slurm, memory: Memory, here: scheduler.Node, sight: Sight) -> Decision:
     if here.reason != memory.reason:
         memory = replace(memory, reason=None)
-    whose = "by us" if memory.reason else f"for {scheduler.one_line(here.reason or 'no reason', 80)!r}, which stays"
+    whose = "by us" if memory.reason else f"for {one_line(here.reason or 'no reason', 80)!r}, which stays"
     state = "drained" if here.drained else str(here.otherwise_out).lower()
     told = f"{at.name} is {state} {whose}: {sight.sentence}"
     # A Prolog that says no has Slurm drain the node by itself, whatever the share; one to be rebooted takes jobs still.
@@ -183,7 +184,7 @@ def _mended(at: Slurm, memory: Memory) -> Decision:
         if not here.drained:
             return Decision(memory=forgotten, sentence=f"ok: {at.name} is not drained any more; somebody resumed it")
         if here.reason != memory.reason:
-            other = scheduler.one_line(here.reason or "", 80)
+            other = one_line(here.reason or "", 80)
             return Decision(memory=forgotten, sentence=f"{at.name} is not resumed: it is drained for {other!r} now")
         if here.otherwise_out:
             return Decision(memory=memory, sentence=f"{at.name} is not resumed: it is {here.otherwise_out} too")

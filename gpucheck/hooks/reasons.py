@@ -8,6 +8,7 @@ from gpucheck.hooks import scheduler
 from gpucheck.hooks.look import PROFILE
 from gpucheck.hooks.memory import Memory
 from gpucheck.host import CannotLook, Host
+from gpucheck.lines import one_line
 
 
 def recalled(host: Host, name: str, memory: Memory) -> Memory:
@@ -36,7 +37,7 @@ def resume(host: Host, name: str, reason: str | None) -> str | None:
         return None
     if here.reason is None or here.reason == reason:
         return None
-    other = scheduler.one_line(here.reason, 80)
+    other = one_line(here.reason, 80)
     try:
         if not here.drained:
             scheduler.drain(host, name, here.reason)

@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from gpucheck.host import NO_SUCH_COMMAND, CannotLook, Host
+from gpucheck.lines import one_line
 
 OURS = "gpucheck:"  # how every reason of ours starts; a node with another is never touched
 BY_HOOK = " (by its hook)"  # how one ends that the node itself gave: `fleet drain` judges by more than a look sees
@@ -141,12 +142,6 @@ def rule_of(reason: str | None) -> str | None:
     if not reason or not reason.startswith(OURS) or not reason.endswith(BY_HOOK):
         return None
     return reason.removeprefix(OURS).strip().partition(": ")[0]
-
-
-def one_line(text: str, longest: int) -> str:
-    """So that nothing a machine said ends a line, or steers what shows it."""
-    line = " ".join("".join(char if char.isprintable() else " " for char in text[: 4 * longest]).split())
-    return line if len(line) <= longest else f"{line[: longest - 1]}…"
 
 
 def _asked(host: Host, *argv: str) -> str:
