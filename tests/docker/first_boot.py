@@ -105,7 +105,7 @@ def machine(engine: DockerClient, base: str, user_data: str) -> Iterator[Machine
             files["/srv/ca.pem"] = Path(bundle).read_bytes()
         _put(container, files)
         port = made.run("python3 /srv/repositories.py /srv/served > /srv/port 2>&1 & "
-                        "until grep -q . /srv/port; do sleep 0.1; done; cat /srv/port").strip()  # fmt: skip
+                        "until grep -sq . /srv/port; do sleep 0.1; done; cat /srv/port").strip()  # fmt: skip
         local = f"""CONSOLE={CONSOLE} RETRY=1
 TOOLKIT_REPO=http://127.0.0.1:{port}/nvidia DOCKER_REPO=http://127.0.0.1:{port}/docker
 """
